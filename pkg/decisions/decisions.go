@@ -82,7 +82,10 @@ func (d Decision) Sentence() string {
 		s.WriteString(", no other node compared")
 		return s.String()
 	}
-	fmt.Fprintf(&s, ", %d candidates", d.Candidates)
+	fmt.Fprintf(&s, ", %d candidate", d.Candidates)
+	if d.Candidates != 1 {
+		s.WriteString("s")
+	}
 	if d.Outcome() == Outweighed {
 		fmt.Fprintf(&s, "; %s costs least, but other plugins outweighed it", d.Favourite)
 	}

@@ -1,0 +1,96 @@
+package marginalcost
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	v1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	helpers "k8s.io/component-helpers/resource"
+	fwk "k8s.io/kube-scheduler/framework"
+)
+
+// demand is all that the plugin reads of a pod. Its JSON is the pod's signature.
+// It is not changed once made.
+type demand struct {
+	// Uses: the pod keeps a node from being empty.
+	Uses bool `json:"uses"`
+	// Asks is what the pod requests, above 0 each, by name of the resource. The
+	// slot that each pod takes is not among them.
+	Asks []ask `json:"asks"`
+}
+
+// ask is an amount in the framework's unit: thousandths of a core for CPU,
+// bytes for memory and storage, pieces for the rest.
+type ask struct {
+	Resource v1.ResourceName `json:"resource"`
+	Amount   int64           `json:"amount"`
+}
+
+// Clone returns the demand itself, which nobody changes.
+func (d *demand) Clone() fwk.StateData { return d }
+
+// demandOf reads a pod that is not bound yet. Requests are summed as the
+// framework does for the nodes' totals: sidecars, init containers, overhead and
+// requests of the whole pod included.
+func demandOf(pod *v1.Pod) *demand {
+	requests := helpers.PodRequests(pod, helpers.PodResourcesOptions{})
+	asks := make([]ask, 0, len(requests))
+	for name, quantity := range requests {
+		if quantity.Sign() > 0 {
+			asks = append(asks, ask{Resource: name, Amount: units(name, quantity)})
+		}
+	}
+	slices.SortFunc(asks, func(a, b ask) int { return cmp.Compare(a.Resource, b.Resource) })
+	return &demand{Uses: usesNode(pod), Asks: asks}
+}
+
+// units converts a quantity above 0; one beyond int64 becomes the largest int64.
+func units(name v1.ResourceName, quantity resource.Quantity) int64 {
+	scale := resource.Scale(0)
+	if name == v1.ResourceCPU {
+		scale = resource.Milli
+	}
+	if quantity.Cmp(*resource.NewScaledQuantity(math.MaxInt64, scale)) >= 0 {
+		return math.MaxInt64
+	}
+	return quantity.ScaledValue(scale)
+}
+
+// readDemand returns what PreScore computed, or computes it where PreScore did
+// not run, as for a pod that a batch or a lone candidate places.
+func readDemand(state fwk.CycleState, pod *v1.Pod) *demand {
+	if data, err := state.Read(demandKey); err == nil {
+		if d, ok := data.(*demand); ok {
+			return d
+		}
+	}
+	return demandOf(pod)
+}
+
+// usesNode tells whether a pod keeps a node from being empty. Pods that come
+// with the node do not: those of a DaemonSet, and static pods, which show as
+// mirror pods owned by their Node.
+func usesNode(pod *v1.Pod) bool {
+	if _, mirror := pod.Annotations[v1.MirrorPodAnnotationKey]; mirror {
+		return false
+	}
+	owner := metav1.GetControllerOfNoCopy(pod)
+	return owner == nil || owner.Kind != "DaemonSet" && owner.Kind != "Node"
+}
+
+// amount reads one resource of a total.
+func amount(total fwk.Resource, name v1.ResourceName) int64 {
+	switch name {
+	case v1.ResourceCPU:
+		return total.GetMilliCPU()
+	case v1.ResourceMemory:
+		return total.GetMemory()
+	case v1.ResourceEphemeralStorage:
+		return total.GetEphemeralStorage()
+	default:
+		return total.GetScalarResources()[name]
+	}
+}

@@ -1,0 +1,181 @@
+package marginalcost_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	v1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/klog/v2"
+	fwk "k8s.io/kube-scheduler/framework"
+)
+
+// The fakes implement what the plugin reads; a call of anything else panics.
+
+type fakeNode struct {
+	fwk.NodeInfo
+	node        *v1.Node
+	allocatable fakeResource
+	requested   fakeResource
+	pods        []fwk.PodInfo
+}
+
+func (n *fakeNode) Node() *v1.Node               { return n.node }
+func (n *fakeNode) GetPods() []fwk.PodInfo       { return n.pods }
+func (n *fakeNode) GetAllocatable() fwk.Resource { return &n.allocatable }
+func (n *fakeNode) GetRequested() fwk.Resource   { return &n.requested }
+
+func (n *fakeNode) Snapshot() fwk.NodeInfo {
+	copied := *n
+	copied.pods = slices.Clone(n.pods)
+	return &copied
+}
+
+func (n *fakeNode) RemovePod(_ klog.Logger, pod *v1.Pod) error {
+	for i, info := range n.pods {
+		if info.GetPod().UID == pod.UID {
+			n.pods = slices.Delete(n.pods, i, i+1)
+			n.requested.milliCPU -= pod.Spec.Containers[0].Resources.Requests.Cpu().MilliValue()
+			return nil
+		}
+	}
+	return errors.New("no such pod")
+}
+
+type fakeResource struct {
+	fwk.Resource
+	milliCPU, memory, ephemeral int64
+	pods                        int
+	scalar                      map[v1.ResourceName]int64
+}
+
+func (r *fakeResource) GetMilliCPU() int64                            { return r.milliCPU }
+func (r *fakeResource) GetMemory() int64                              { return r.memory }
+func (r *fakeResource) GetEphemeralStorage() int64                    { return r.ephemeral }
+func (r *fakeResource) GetAllowedPodNumber() int                      { return r.pods }
+func (r *fakeResource) GetScalarResources() map[v1.ResourceName]int64 { return r.scalar }
+
+type fakePod struct {
+	fwk.PodInfo
+	pod *v1.Pod
+}
+
+func (p fakePod) GetPod() *v1.Pod { return p.pod }
+
+type fakeState struct {
+	fwk.CycleState
+	data map[fwk.StateKey]fwk.StateData
+}
+
+func newState() *fakeState { return &fakeState{data: map[fwk.StateKey]fwk.StateData{}} }
+
+func (s *fakeState) Write(key fwk.StateKey, data fwk.StateData) { s.data[key] = data }
+
+func (s *fakeState) Read(key fwk.StateKey) (fwk.StateData, error) {
+	if data, ok := s.data[key]; ok {
+		return data, nil
+	}
+	return nil, fwk.ErrNotFound
+}
+
+// fakeHandle answers for the snapshot of one cycle.
+type fakeHandle struct {
+	fwk.Handle
+	fwk.SharedLister
+	fwk.NodeInfoLister
+	nodes []*fakeNode
+}
+
+func (h *fakeHandle) ProfileName() string                    { return "plimsoll-scheduler" }
+func (h *fakeHandle) SnapshotSharedLister() fwk.SharedLister { return h }
+func (h *fakeHandle) NodeInfos() fwk.NodeInfoLister          { return h }
+
+func (h *fakeHandle) Get(name string) (fwk.NodeInfo, error) {
+	for _, n := range h.nodes {
+		if n.node.Name == name {
+			return n, nil
+		}
+	}
+	return nil, fmt.Errorf("no node %q", name)
+}
+
+// Cluster building: a node of 4 cores, 16 GiB and 110 pods, made in the first
+// hour of 2026, and what changes it.
+
+const gib = 1 << 30
+
+var newYear = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
+
+func node(name string, changes ...func(*fakeNode)) *fakeNode {
+	n := &fakeNode{
+		node:        &v1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, CreationTimestamp: metav1.NewTime(newYear)}},
+		allocatable: fakeResource{milliCPU: 4000, memory: 16 * gib, pods: 110},
+	}
+	for _, change := range changes {
+		change(n)
+	}
+	return n
+}
+
+func size(milliCPU, memory int64) func(*fakeNode) {
+	return func(n *fakeNode) { n.allocatable.milliCPU, n.allocatable.memory = milliCPU, memory }
+}
+
+func offers(name v1.ResourceName, amount int64) func(*fakeNode) {
+	return func(n *fakeNode) {
+		if n.allocatable.scalar == nil {
+			n.allocatable.scalar = map[v1.ResourceName]int64{}
+		}
+		n.allocatable.scalar[name] = amount
+	}
+}
+
+func used(milliCPU, memory int64, pods ...*v1.Pod) func(*fakeNode) {
+	return func(n *fakeNode) {
+		n.requested.milliCPU, n.requested.memory = milliCPU, memory
+		for _, p := range pods {
+			n.pods = append(n.pods, fakePod{pod: p})
+		}
+	}
+}
+
+func madeAfter(d time.Duration) func(*fakeNode) {
+	return func(n *fakeNode) { n.node.CreationTimestamp = metav1.NewTime(newYear.Add(d)) }
+}
+
+func pod(name string, changes ...func(*v1.Pod)) *v1.Pod {
+	p := &v1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, UID: types.UID("uid-" + name)},
+		Spec:       v1.PodSpec{Containers: []v1.Container{{Name: "main"}}},
+	}
+	for _, change := range changes {
+		change(p)
+	}
+	return p
+}
+
+func requests(list ...string) func(*v1.Pod) {
+	return func(p *v1.Pod) { p.Spec.Containers[0].Resources.Requests = resources(list...) }
+}
+
+// resources reads pairs: "cpu", "1", "memory", "4Gi".
+func resources(list ...string) v1.ResourceList {
+	found := v1.ResourceList{}
+	for i := 0; i < len(list); i += 2 {
+		found[v1.ResourceName(list[i])] = resource.MustParse(list[i+1])
+	}
+	return found
+}
+
+func ownedBy(kind string) func(*v1.Pod) {
+	controls := true
+	return func(p *v1.Pod) {
+		p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: kind, Name: "owner", Controller: &controls}}
+	}
+}
+
+func mirror(p *v1.Pod) { p.Annotations = map[string]string{v1.MirrorPodAnnotationKey: "x"} }

@@ -1,0 +1,243 @@
+// Package marginalcost ranks nodes by what placing a pod there costs the
+// cluster, in shares of a node: the least costly gets the pod.
+package marginalcost
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	v1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/klog/v2"
+	fwk "k8s.io/kube-scheduler/framework"
+	"k8s.io/utils/clock"
+
+	"github.com/plimsoll-k8s/plimsoll/pkg/cost"
+	"github.com/plimsoll-k8s/plimsoll/pkg/cost/opening"
+	"github.com/plimsoll-k8s/plimsoll/pkg/cost/stranding"
+	"github.com/plimsoll-k8s/plimsoll/pkg/decisions"
+)
+
+// Name is the plugin's name in a KubeSchedulerConfiguration.
+const Name = "MarginalCost"
+
+const (
+	demandKey   fwk.StateKey = Name + "/demand"
+	decisionKey fwk.StateKey = Name + "/decision"
+)
+
+// Plugin scores nodes by the marginal cost of a placement and keeps a record of
+// what was decided. Make one with New or Options.New.
+type Plugin struct {
+	args     Args
+	handle   fwk.Handle
+	clock    clock.PassiveClock
+	recent   *decisions.Ring // nil: decisions are counted, not kept
+	measures *measures
+
+	mu        sync.Mutex
+	shortlist shortlist // of the comparison made last; one scheduling cycle runs at a time
+}
+
+// shortlist is what a decision needs of a comparison of nodes.
+type shortlist struct {
+	pod               types.UID
+	favourite, second string // node names; second is empty with one candidate
+	candidates        int
+}
+
+var (
+	_ fwk.PreScorePlugin    = (*Plugin)(nil)
+	_ fwk.ScorePlugin       = (*Plugin)(nil)
+	_ fwk.ScoreExtensions   = (*Plugin)(nil)
+	_ fwk.SignPlugin        = (*Plugin)(nil)
+	_ fwk.ReservePlugin     = (*Plugin)(nil)
+	_ fwk.EnqueueExtensions = (*Plugin)(nil)
+	_ fwk.PostBindPlugin    = (*Plugin)(nil)
+)
+
+// Options is what a program gives the plugin beside its arguments.
+type Options struct {
+	// Decisions receives each placement that was bound. Nil keeps none. One ring
+	// may serve several profiles; it grows to the largest recentDecisions.
+	Decisions *decisions.Ring
+	// Clock dates decisions. Nil is the real clock.
+	Clock clock.PassiveClock
+}
+
+// New builds the plugin without a record of decisions. It is a plugin factory
+// for kube-scheduler's registry.
+func New(ctx context.Context, obj runtime.Object, handle fwk.Handle) (fwk.Plugin, error) {
+	return Options{}.New(ctx, obj, handle)
+}
+
+// New builds the plugin from its arguments (nil or *runtime.Unknown). It is a
+// plugin factory for kube-scheduler's registry. handle may be nil: then nothing
+// is recorded.
+func (o Options) New(_ context.Context, obj runtime.Object, handle fwk.Handle) (fwk.Plugin, error) {
+	args, err := readArgs(obj)
+	if err != nil {
+		return nil, err
+	}
+	measures, err := newMeasures()
+	if err != nil {
+		return nil, err
+	}
+	if o.Clock == nil {
+		o.Clock = clock.RealClock{}
+	}
+	if o.Decisions != nil {
+		o.Decisions.Grow(args.RecentDecisions)
+	}
+	return &Plugin{args: args, handle: handle, clock: o.Clock, recent: o.Decisions, measures: measures}, nil
+}
+
+// Name returns the plugin's name.
+func (p *Plugin) Name() string { return Name }
+
+// EventsToRegister names no event: the plugin never rejects a pod, so nothing
+// that happens can make one schedulable for it.
+func (p *Plugin) EventsToRegister(context.Context) ([]fwk.ClusterEventWithHint, error) {
+	return nil, nil
+}
+
+// SignPod returns all that the plugin reads of a pod, so that pods with equal
+// demand are placed in batches. It does not lean on the resource fragment of
+// NodeResourcesFit, which a profile may have disabled.
+func (p *Plugin) SignPod(_ context.Context, pod *v1.Pod) ([]fwk.SignFragment, *fwk.Status) {
+	return []fwk.SignFragment{{Key: "v1.Pod." + Name + "()", Value: demandOf(pod)}}, nil
+}
+
+// PreScore computes the pod's demand once for all nodes. It never skips: a skip
+// that differs between a cycle and a batch would compare raw scores with none.
+func (p *Plugin) PreScore(_ context.Context, state fwk.CycleState, pod *v1.Pod, _ []fwk.NodeInfo) *fwk.Status {
+	state.Write(demandKey, demandOf(pod))
+	return nil
+}
+
+// Score returns the node's rank: less is better. It is not from 0 to 100 and
+// means nothing before NormalizeScore. It depends on this node and this pod
+// alone, so that a batch may keep it for nodes that did not change.
+func (p *Plugin) Score(_ context.Context, state fwk.CycleState, pod *v1.Pod, node fwk.NodeInfo) (int64, *fwk.Status) {
+	if node.Node() == nil {
+		return 0, fwk.AsStatus(errors.New("score: the node has left the cluster"))
+	}
+	total := p.cost(readDemand(state, pod), node).Total()
+	return int64(newRank(total, freeShare(node), node.Node().CreationTimestamp.Time)), nil
+}
+
+// ScoreExtensions returns the plugin: ranks need NormalizeScore.
+func (p *Plugin) ScoreExtensions() fwk.ScoreExtensions { return p }
+
+// NormalizeScore turns ranks into points: 100 for exactly one node, the others
+// by their cost above that of the best. The points depend on the ranks and
+// names given and on nothing else; the framework calls it again on the same
+// ranks in a batch.
+func (p *Plugin) NormalizeScore(_ context.Context, _ fwk.CycleState, pod *v1.Pod, scores fwk.NodeScoreList) *fwk.Status {
+	if len(scores) == 0 {
+		return nil
+	}
+	best, second := firstTwo(scores)
+	list := shortlist{pod: pod.UID, favourite: scores[best].Name, candidates: len(scores)}
+	if second >= 0 {
+		list.second = scores[second].Name
+	}
+	p.keep(list)
+
+	least := rank(scores[best].Score)
+	for i := range scores {
+		scores[i].Score = points(rank(scores[i].Score).sharesAbove(least))
+	}
+	scores[best].Score = fwk.MaxScore
+	return nil
+}
+
+// Reserve notes the decision while the nodes are still as they were compared.
+// It never rejects a pod, and tolerates a cycle in which nothing was scored.
+func (p *Plugin) Reserve(ctx context.Context, state fwk.CycleState, pod *v1.Pod, nodeName string) *fwk.Status {
+	if noted, ok := readDecision(state); ok && noted.Chosen.Node == nodeName {
+		return nil // a pod group reserves once to try and once to place
+	}
+	if decision, ok := p.decide(ctx, readDemand(state, pod), pod, nodeName); ok {
+		state.Write(decisionKey, &decisionState{decision})
+	}
+	return nil
+}
+
+// Unreserve does nothing: a decision counts only once it is bound.
+func (p *Plugin) Unreserve(context.Context, fwk.CycleState, *v1.Pod, string) {}
+
+// PostBind records the decision that Reserve noted.
+func (p *Plugin) PostBind(ctx context.Context, state fwk.CycleState, pod *v1.Pod, _ string) {
+	decision, ok := readDecision(state)
+	if !ok {
+		return
+	}
+	p.measures.observe(decision)
+	if p.recent != nil {
+		p.recent.Add(decision)
+	}
+	if logger := klog.FromContext(ctx).V(3); logger.Enabled() {
+		logger.Info("Placed pod", "pod", klog.KObj(pod), "decision", decision.Sentence())
+	}
+}
+
+// cost is the marginal cost of the demand on a node, each term times its price.
+func (p *Plugin) cost(d *demand, node fwk.NodeInfo) cost.Breakdown {
+	return cost.Breakdown{}.
+		With(cost.Opening, p.args.Prices.Opening*openingShare(d, node)).
+		With(cost.Stranding, p.args.Prices.Stranding*strandingShare(d, node))
+}
+
+func openingShare(d *demand, node fwk.NodeInfo) float64 {
+	if !d.Uses {
+		return opening.Share(0, 0)
+	}
+	for _, info := range node.GetPods() {
+		if usesNode(info.GetPod()) {
+			return opening.Share(1, 2)
+		}
+	}
+	return opening.Share(0, 1)
+}
+
+func strandingShare(d *demand, node fwk.NodeInfo) float64 {
+	allocatable, used := node.GetAllocatable(), node.GetRequested()
+	slots := stranding.Left{}.With(int64(allocatable.GetAllowedPodNumber()), int64(len(node.GetPods())), 1)
+	left := slots
+	for _, ask := range d.Asks {
+		left = left.With(amount(allocatable, ask.Resource), amount(used, ask.Resource), ask.Amount)
+	}
+	return left.Share()
+}
+
+// freeShare is how empty a node is without the pod, from 0 (full) to 1, whatever
+// the pod asks for. It settles ties.
+func freeShare(node fwk.NodeInfo) float64 {
+	allocatable, used := node.GetAllocatable(), node.GetRequested()
+	return stranding.Left{}.
+		With(allocatable.GetMilliCPU(), used.GetMilliCPU(), 0).
+		With(allocatable.GetMemory(), used.GetMemory(), 0).
+		With(int64(allocatable.GetAllowedPodNumber()), int64(len(node.GetPods())), 0).
+		Share()
+}
+
+func (p *Plugin) keep(list shortlist) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.shortlist = list
+}
+
+// take returns the comparison made last if it was for this pod, and forgets it.
+func (p *Plugin) take(pod types.UID) shortlist {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list := p.shortlist
+	p.shortlist = shortlist{}
+	if list.pod != pod {
+		return shortlist{}
+	}
+	return list
+}

@@ -1,0 +1,68 @@
+package marginalcost
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/component-base/metrics"
+	"k8s.io/component-base/metrics/legacyregistry"
+
+	"github.com/plimsoll-k8s/plimsoll/pkg/cost"
+	"github.com/plimsoll-k8s/plimsoll/pkg/decisions"
+)
+
+// measures are the plugin's metrics, served on kube-scheduler's /metrics.
+type measures struct {
+	decisions *metrics.CounterVec
+	shares    *metrics.HistogramVec
+}
+
+// newMeasures registers the metrics in kube-scheduler's registry, which belongs
+// to the process. Each later plugin instance (one for each profile, or for the
+// next scheduler in a test) gets those registered first.
+func newMeasures() (*measures, error) {
+	decided, err := register(metrics.NewCounterVec(&metrics.CounterOpts{
+		Namespace:      "plimsoll",
+		Subsystem:      "marginalcost",
+		Name:           "decisions_total",
+		Help:           "Pods bound, by scheduler profile and by whether the node of least cost was chosen (won, outweighed, uncompared).",
+		StabilityLevel: metrics.ALPHA,
+	}, []string{"profile", "outcome"}))
+	if err != nil {
+		return nil, err
+	}
+	shares, err := register(metrics.NewHistogramVec(&metrics.HistogramOpts{
+		Namespace:      "plimsoll",
+		Subsystem:      "marginalcost",
+		Name:           "placement_cost_node_shares",
+		Help:           "Cost of bound placements by term, in shares of the node chosen.",
+		Buckets:        []float64{0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 2},
+		StabilityLevel: metrics.ALPHA,
+	}, []string{"profile", "term"}))
+	if err != nil {
+		return nil, err
+	}
+	return &measures{decisions: decided, shares: shares}, nil
+}
+
+func register[C metrics.Registerable](collector C) (C, error) {
+	err := legacyregistry.Register(collector)
+	var already prometheus.AlreadyRegisteredError
+	if errors.As(err, &already) {
+		if first, ok := already.ExistingCollector.(C); ok {
+			return first, nil
+		}
+	}
+	if err != nil {
+		return collector, fmt.Errorf("register metric %s: %w", collector.FQName(), err)
+	}
+	return collector, nil
+}
+
+func (m *measures) observe(d decisions.Decision) {
+	m.decisions.WithLabelValues(d.Profile, string(d.Outcome())).Inc()
+	for _, term := range cost.Terms() {
+		m.shares.WithLabelValues(d.Profile, term.String()).Observe(d.Chosen.Cost.Share(term))
+	}
+}
