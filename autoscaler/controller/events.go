@@ -1,0 +1,90 @@
+package controller
+
+import (
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/plimsoll-k8s/plimsoll/pkg/apis/autoscaling/v1alpha1"
+)
+
+// The reasons of events, besides those shared with conditions; the names are
+// the HorizontalPodAutoscaler's.
+const (
+	EventSuccessfulRescale = "SuccessfulRescale"
+	EventFailedRescale     = "FailedRescale"
+)
+
+// The actions of events: what was being done.
+const (
+	actionValidate = "Validate"
+	actionGetScale = "GetScale"
+	actionCompute  = "ComputeReplicas"
+	actionRescale  = "Rescale"
+)
+
+// event is one event about an object.
+type event struct {
+	typ, reason, action, note string
+}
+
+// maxNote is the longest note, in bytes, that the API takes.
+const maxNote = 1024
+
+func shortened(note string) string {
+	if len(note) <= maxNote {
+		return note
+	}
+	const ellipsis = "..."
+	return strings.ToValidUTF8(note[:maxNote-len(ellipsis)], "") + ellipsis
+}
+
+// record emits the events of an evaluation. It must run before the status of wa
+// is brought up to date.
+func (r *Reconciler) record(wa *v1alpha1.WorkloadAutoscaler, e evaluation) {
+	for _, ev := range eventsOf(wa.Status.Conditions, e) {
+		r.Events.Eventf(wa, nil, ev.typ, ev.reason, ev.action, "%s", shortened(ev.note))
+	}
+}
+
+// eventsOf are the events an evaluation gives rise to: every change of replicas
+// and every failed one, and anything else that went wrong when it begins, not
+// again every period. It is pure.
+func eventsOf(before []metav1.Condition, e evaluation) []event {
+	isNew := func(reason string) bool {
+		ready := meta.FindStatusCondition(before, ConditionReady)
+		return ready == nil || ready.Status == metav1.ConditionTrue || ready.Reason != reason
+	}
+	v := e.verdict
+	switch p := e.problem; {
+	case p.reason != "":
+		if isNew(p.reason) {
+			return []event{{corev1.EventTypeWarning, p.reason, actionOf(p), p.message}}
+		}
+	case e.writeError != nil:
+		return []event{{corev1.EventTypeWarning, EventFailedRescale, actionRescale,
+			fmt.Sprintf("New size: %d (was %d); reason: %s; error: %v", v.Limited, e.current, v.Message, e.writeError)}}
+	case e.rescaled():
+		return []event{{corev1.EventTypeNormal, EventSuccessfulRescale, actionRescale,
+			fmt.Sprintf("New size: %d (was %d); reason: %s", e.applied, e.current, v.Message)}}
+	case v.Asked && !v.Decision.Known:
+		ready := meta.FindStatusCondition(before, ConditionScalingActive)
+		if ready == nil || ready.Status == metav1.ConditionTrue {
+			return []event{{corev1.EventTypeWarning, ReasonFailedComputeMetricReplica, actionCompute, v.Message}}
+		}
+	}
+	return nil
+}
+
+func actionOf(p problem) string {
+	switch p.condition {
+	case ConditionReady:
+		return actionValidate
+	case ConditionAbleToScale:
+		return actionGetScale
+	}
+	return actionCompute
+}
