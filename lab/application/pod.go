@@ -34,16 +34,17 @@ type PodState struct {
 // Histogram counts requests by latency in trace time.
 type Histogram struct {
 	// Buckets count the requests with a latency up to LatencyBounds()[i], those of the buckets before included.
-	Buckets [len(latencyBounds{})]Requests
+	Buckets [LatencyBuckets]Requests
 	// SumSeconds is the sum of the latencies, over requests of wall time.
 	SumSeconds float64
 }
 
-type latencyBounds [14]float64
+// LatencyBuckets is the number of latency buckets that have a bound. One more without a bound is PodState.Served.
+const LatencyBuckets = 14
 
-// LatencyBounds are the upper bounds of the latency buckets in seconds. One more without a bound is Served.
-func LatencyBounds() [len(latencyBounds{})]float64 {
-	return latencyBounds{0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 3, 5, 10}
+// LatencyBounds are the upper bounds of the latency buckets, in seconds of trace time.
+func LatencyBounds() [LatencyBuckets]float64 {
+	return [LatencyBuckets]float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 3, 5, 10}
 }
 
 // capacity is what a pod with these cores can serve, in requests per second, at most MaxLoad: idle use is paid first.
