@@ -26,7 +26,7 @@ type Verdict struct {
 	Decision scaling.Decision
 	// Asked says that the policy was asked.
 	Asked bool
-	// Reason is one CamelCase word: the first constraint that changed the
+	// Reason is one CamelCase word: the last constraint that changed the
 	// number, else the policy's reason, else one of the Reason constants.
 	Reason string
 	// Message says the reason with figures, for a person.
@@ -53,7 +53,7 @@ func Make(now time.Time, policy scaling.Policy, o scaling.Observation, rules lim
 	}
 	v.Outcome, history = limits.Apply(now, o.SpecReplicas, d.Replicas, rules, history)
 	if len(v.Constraints) > 0 {
-		v.Reason = v.Constraints[0]
+		v.Reason = v.Constraints[len(v.Constraints)-1]
 	}
 	return v, history
 }

@@ -143,8 +143,7 @@ func value(o scaling.Observation, m scaling.Metric) scaling.Proposal {
 	case o.Tolerance.Contains(ratio):
 		p.Reason = ReasonWithin
 	default:
-		p.Replicas = replicas(ratio * float64(ready))
-		p.Reason = direction(p.Replicas, o.SpecReplicas)
+		p.Replicas, p.Reason = follow(ratio, replicas(ratio*float64(ready)), o.SpecReplicas)
 	}
 	p.Message = fmt.Sprintf("%.4g of target %.4g with %d ready pods asks for %d replicas", m.Value, m.Target.Amount, ready, p.Replicas)
 	return p
@@ -184,6 +183,16 @@ func noReadyPods(pods int) scaling.Unknown {
 		return scaling.Unknown{Reason: scaling.ReasonNoPods, Message: "the workload has no pods"}
 	}
 	return scaling.Unknown{Reason: scaling.ReasonNoReadyPod, Message: fmt.Sprintf("none of %d pods is ready", pods)}
+}
+
+// follow goes from have to want, unless that is against the ratio: with fewer
+// or more pods than the workload asks for, as in a rollout, the proportion may
+// come out on the wrong side.
+func follow(ratio float64, want, have int32) (int32, string) {
+	if (ratio > 1 && want < have) || (ratio < 1 && want > have) {
+		return have, ReasonDampened
+	}
+	return want, direction(want, have)
 }
 
 // direction names the way from have to want.

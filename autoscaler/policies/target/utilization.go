@@ -61,21 +61,17 @@ func (p *Policy) utilization(now time.Time, o scaling.Observation, m scaling.Met
 	assumed := assume(g, ratio, target)
 	if assumed.pods == g.measured.pods {
 		if !o.Tolerance.Contains(ratio) {
-			out.Replicas = replicas(ratio * float64(g.measured.pods))
-			out.Reason = direction(out.Replicas, o.SpecReplicas)
+			out.Replicas, out.Reason = follow(ratio, replicas(ratio*float64(g.measured.pods)), o.SpecReplicas)
 		}
 		return explain()
 	}
 	newRatio := float64(assumed.percent()) / target
-	want := replicas(newRatio * float64(assumed.pods))
 	switch {
 	case o.Tolerance.Contains(newRatio):
-	case ratio < 1 && newRatio > 1, ratio > 1 && newRatio < 1,
-		newRatio < 1 && want > o.SpecReplicas, newRatio > 1 && want < o.SpecReplicas:
+	case ratio < 1 && newRatio > 1, ratio > 1 && newRatio < 1:
 		out.Reason = ReasonDampened
 	default:
-		out.Replicas = want
-		out.Reason = direction(want, o.SpecReplicas)
+		out.Replicas, out.Reason = follow(newRatio, replicas(newRatio*float64(assumed.pods)), o.SpecReplicas)
 	}
 	return explain()
 }

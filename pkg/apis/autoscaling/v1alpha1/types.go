@@ -62,7 +62,7 @@ type WorkloadAutoscalerSpec struct {
 
 	// metrics are evaluated one by one; the largest proposal wins.
 	// +kubebuilder:validation:MinItems=1
-	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:MaxItems=10
 	// +listType=atomic
 	Metrics []MetricSpec `json:"metrics"`
 

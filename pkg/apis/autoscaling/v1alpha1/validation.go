@@ -2,17 +2,19 @@ package v1alpha1
 
 import (
 	"fmt"
+	"strings"
 
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 // The allowed ranges, both ends included.
 const (
 	maxWindowSeconds = 3600
-	maxMetrics       = 16
+	maxMetrics       = 10 // more, and the schema's rules cost more than an API server allows
 	maxQueryLength   = 4096
 )
 
@@ -45,6 +47,8 @@ func validateTarget(ref ScaleTargetRef, path *field.Path) field.ErrorList {
 	}
 	if ref.Name == "" {
 		errs = append(errs, field.Required(path.Child("name"), "the name of the workload"))
+	} else if why := validation.IsDNS1123Subdomain(ref.Name); len(why) > 0 {
+		errs = append(errs, field.Invalid(path.Child("name"), ref.Name, strings.Join(why, "; ")))
 	}
 	return errs
 }
