@@ -82,6 +82,14 @@ func TestTheCheapestNodeGetsThePod(t *testing.T) {
 			},
 			want: []string{"one", "eight"},
 		},
+		"a resource of which the pod asks for nothing does not count": {
+			pod: pod("p", requests("cpu", "1", "example.com/gpu", "0")),
+			nodes: []*fakeNode{
+				node("with", offers("example.com/gpu", 8), used(2000, 0, web)),
+				node("without", used(1500, 0, web)),
+			},
+			want: []string{"with", "without"},
+		},
 		"ephemeral storage counts when it is asked for": {
 			pod: pod("p", requests("ephemeral-storage", "10Gi")),
 			nodes: []*fakeNode{
@@ -235,6 +243,13 @@ func TestSignatureHoldsWhatTheScoreReads(t *testing.T) {
 	}
 }
 
+func TestRequestsBeyondInt64AreTheLargestInt64(t *testing.T) {
+	signature := sign(t, build(t, "", marginalcost.Options{}, nil), pod("p", requests("cpu", "10E", "memory", "10E")))
+	if got := strings.Count(signature, fmt.Sprint(math.MaxInt64)); got != 2 {
+		t.Errorf("%d of 2 requests are the largest int64 in %s", got, signature)
+	}
+}
+
 func TestDecisionIsRecordedOnceBound(t *testing.T) {
 	web := pod("other")
 	p := pod("web", requests("cpu", "1", "memory", "4Gi"))
@@ -250,6 +265,10 @@ func TestDecisionIsRecordedOnceBound(t *testing.T) {
 	}{
 		"the favourite": {
 			chosen: "a", compared: nodes,
+			want: "default/web went to a (cost 0 of a node: nothing) rather than b (0.5: stranding 0.5), 3 candidates",
+		},
+		"the favourite, listed last": {
+			chosen: "a", compared: []*fakeNode{nodes[2], nodes[1], nodes[0]},
 			want: "default/web went to a (cost 0 of a node: nothing) rather than b (0.5: stranding 0.5), 3 candidates",
 		},
 		"another than the favourite": {
@@ -310,16 +329,32 @@ func TestAComparisonOfAnotherPodIsNotUsed(t *testing.T) {
 	}
 }
 
+func TestAComparisonIsUsedOnce(t *testing.T) {
+	nodes, p := []*fakeNode{node("a"), node("b")}, pod("web")
+	ring := &decisions.Ring{}
+	plugin := build(t, "", marginalcost.Options{Decisions: ring}, &fakeHandle{nodes: nodes})
+	compare(t, plugin, p, nodes)
+	for range 2 { // the second attempt, after a failed one, is handed a node by a batch
+		state := newState()
+		plugin.Reserve(t.Context(), state, p, "a")
+		plugin.PostBind(t.Context(), state, p, "a")
+	}
+	if latest := ring.Latest(2); latest[0].Outcome() != decisions.Uncompared || latest[1].Outcome() != decisions.Won {
+		t.Errorf("outcomes %s then %s, want won then uncompared", latest[1].Outcome(), latest[0].Outcome())
+	}
+}
+
 func TestAPodAlreadyAssumedOnTheNodeIsNotCountedTwice(t *testing.T) {
 	p := pod("web", requests("cpu", "1"))
 	assumed := node("a", used(3000, 0, pod("other"), p), noSlots) // as in a scheduling cycle of a pod group
 	ring := &decisions.Ring{}
 	plugin := build(t, "", marginalcost.Options{Decisions: ring}, &fakeHandle{nodes: []*fakeNode{assumed}})
 	state := newState()
-	plugin.Reserve(t.Context(), state, p, "a")
-	plugin.Reserve(t.Context(), state, p, "a")
+	compare(t, plugin, p, []*fakeNode{assumed})
+	plugin.Reserve(t.Context(), state, p, "a") // to try the group
+	plugin.Reserve(t.Context(), state, p, "a") // to place it
 	plugin.PostBind(t.Context(), state, p, "a")
-	want := "default/web went to a (cost 0.25 of a node: stranding 0.25), no other node compared"
+	want := "default/web went to a (cost 0.25 of a node: stranding 0.25), 1 candidate"
 	if diff := cmp.Diff(want, ring.Latest(1)[0].Sentence()); diff != "" {
 		t.Errorf("sentence (-want +got):\n%s", diff)
 	}
