@@ -30,7 +30,7 @@ rules:
 
 // apiServer is a running kube-apiserver.
 type apiServer struct {
-	address string        // host:port on loopback
+	address string          // host:port on loopback
 	done    <-chan struct{} // closed when it has ended; then err is set
 	err     error
 }

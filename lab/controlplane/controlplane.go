@@ -92,7 +92,6 @@ type ControlPlane struct {
 type pki struct {
 	ca, frontProxyCA          *authority
 	server, frontProxy, admin keyPair
-	controllerManager         keyPair
 	serviceAccountKey         string
 }
 
@@ -154,10 +153,10 @@ func Start(ctx context.Context, cfg Config) (_ *ControlPlane, err error) {
 		return nil, err
 	}
 	cp.RESTConfig = cp.adminConfig(api.address)
-	if cp.Kubeconfig, err = cp.writeKubeconfig("admin", "kubeconfig", cp.pki.admin); err != nil {
+	if cp.Kubeconfig, err = cp.writeKubeconfig("admin", "kubeconfig", cp.pki.admin.authInfo()); err != nil {
 		return nil, err
 	}
-	kcmConfig, err := cp.writeKubeconfig("kube-controller-manager", "controller-manager.kubeconfig", cp.pki.controllerManager)
+	kcmConfig, err := cp.UserKubeconfig("system:kube-controller-manager")
 	if err != nil {
 		return nil, err
 	}
@@ -221,11 +220,11 @@ func (cp *ControlPlane) adminConfig(address string) *rest.Config {
 	}
 }
 
-func (cp *ControlPlane) writeKubeconfig(user, file string, identity keyPair) (string, error) {
+func (cp *ControlPlane) writeKubeconfig(user, file string, identity *clientcmdapi.AuthInfo) (string, error) {
 	const name = "plimsoll-lab"
 	config := clientcmdapi.NewConfig()
 	config.Clusters[name] = &clientcmdapi.Cluster{Server: cp.RESTConfig.Host, CertificateAuthorityData: cp.pki.ca.pem()}
-	config.AuthInfos[user] = &clientcmdapi.AuthInfo{ClientCertificateData: identity.certPEM, ClientKeyData: identity.keyPEM}
+	config.AuthInfos[user] = identity
 	config.Contexts[name] = &clientcmdapi.Context{Cluster: name, AuthInfo: user}
 	config.CurrentContext = name
 	path := filepath.Join(cp.Dir, file)
@@ -260,9 +259,6 @@ func newPKI(dir string) (*pki, error) {
 		return nil, err
 	}
 	if p.admin, err = p.ca.issue("plimsoll-lab-admin", nil, "system:masters"); err != nil {
-		return nil, err
-	}
-	if p.controllerManager, err = p.ca.issue("system:kube-controller-manager", nil); err != nil {
 		return nil, err
 	}
 	p.serviceAccountKey, err = newSigningKey(dir, "service-account.key")
