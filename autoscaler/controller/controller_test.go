@@ -43,6 +43,7 @@ const period = 15 * time.Second
 type world struct {
 	t      *testing.T
 	now    time.Time
+	step   time.Duration // from one evaluation to the next; a period if not set otherwise
 	client client.Client
 	scales map[string]*autoscalingv1.Scale // by name, in namespace shop
 	// onUpdate sees every write of a scale before it is done.
@@ -60,7 +61,7 @@ type world struct {
 
 func newWorld(t *testing.T, objects ...client.Object) *world {
 	t.Helper()
-	w := &world{t: t, now: time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC), scales: map[string]*autoscalingv1.Scale{},
+	w := &world{t: t, now: time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC), step: period, scales: map[string]*autoscalingv1.Scale{},
 		events: events.NewFakeRecorder(100), registry: prometheus.NewRegistry()}
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, v1alpha1.AddToScheme} {
@@ -137,7 +138,7 @@ func (w *world) deployment(name string, replicas int32) {
 	}
 }
 
-// evaluate has the controller evaluate an object once, and moves on by a period.
+// evaluate has the controller evaluate an object once, and moves on by a step.
 func (w *world) evaluate(name string) *v1alpha1.WorkloadAutoscaler {
 	w.t.Helper()
 	key := types.NamespacedName{Namespace: "shop", Name: name}
@@ -148,7 +149,7 @@ func (w *world) evaluate(name string) *v1alpha1.WorkloadAutoscaler {
 	if result.RequeueAfter != period {
 		w.t.Errorf("next evaluation after %s, want %s", result.RequeueAfter, period)
 	}
-	w.now = w.now.Add(period)
+	w.now = w.now.Add(w.step)
 	var wa v1alpha1.WorkloadAutoscaler
 	if err := w.client.Get(context.Background(), key, &wa); err != nil {
 		w.t.Fatal(err)
@@ -264,7 +265,7 @@ func TestProblemsAreReportedOnceAndInConditions(t *testing.T) {
 	invalid := func(wa *v1alpha1.WorkloadAutoscaler) { *wa.Spec.MinReplicas = 0 }
 	for name, c := range map[string]struct {
 		edit       func(*v1alpha1.WorkloadAutoscaler)
-		break_     func(*world)
+		breaks     func(*world)
 		conditions []string
 		event      string
 	}{
@@ -279,22 +280,22 @@ func TestProblemsAreReportedOnceAndInConditions(t *testing.T) {
 			event:      `Warning FailedGetScale spec.scaleTargetRef: no matches for kind "Deploiment" in version "apps/v1"`,
 		},
 		"a workload that does not exist": {
-			break_:     func(w *world) { delete(w.scales, "web") },
+			breaks:     func(w *world) { delete(w.scales, "web") },
 			conditions: []string{"AbleToScale=False FailedGetScale", "Ready=False FailedGetScale"},
 			event:      `Warning FailedGetScale spec.scaleTargetRef: read the scale of Deployment web: deployments.apps "web" not found`,
 		},
 		"a scale without selector": {
-			break_:     func(w *world) { w.scales["web"].Status.Selector = "" },
+			breaks:     func(w *world) { w.scales["web"].Status.Selector = "" },
 			conditions: []string{"AbleToScale=True SucceededGetScale", "Ready=False InvalidSelector", "ScalingActive=False InvalidSelector"},
 			event:      "Warning InvalidSelector the scale of the target has no selector",
 		},
 		"a metric that is unknown": {
-			break_:     func(w *world) { w.answer = source.Unknown(scaling.ReasonNoData, "the query has no result") },
+			breaks:     func(w *world) { w.answer = source.Unknown(scaling.ReasonNoData, "the query has no result") },
 			conditions: []string{"AbleToScale=True SucceededGetScale", "Ready=False FailedGetPrometheusMetric", "ScalingActive=False FailedGetPrometheusMetric", "ScalingLimited=False DesiredWithinRange"},
 			event:      "Warning FailedComputeMetricsReplicas no metric is known; rps: the query has no result",
 		},
 		"a workload set to 0": {
-			break_:     func(w *world) { w.scales["web"].Spec.Replicas = 0 },
+			breaks:     func(w *world) { w.scales["web"].Spec.Replicas = 0 },
 			conditions: []string{"AbleToScale=True SucceededGetScale", "Ready=False ScalingDisabled", "ScalingActive=False ScalingDisabled", "ScalingLimited=False DesiredWithinRange"},
 		},
 	} {
@@ -307,8 +308,8 @@ func TestProblemsAreReportedOnceAndInConditions(t *testing.T) {
 			w.deployment("web", 3)
 			w.deployment("other", 3)
 			w.answer = scaling.Metric{Value: 10}
-			if c.break_ != nil {
-				c.break_(w)
+			if c.breaks != nil {
+				c.breaks(w)
 			}
 			w.evaluate("web")
 			got := w.evaluate("web")
@@ -376,26 +377,61 @@ func TestAScaleThatSomebodyElseChangedIsNotOverwritten(t *testing.T) {
 }
 
 func TestARestartDoesNotStepDownEarly(t *testing.T) {
+	for name, c := range map[string]struct {
+		window, step, late time.Duration
+	}{
+		"with the default window":                        {5 * time.Minute, period, 2 * period},
+		"with evaluations closer than times in a status": {2 * time.Second, 300 * time.Millisecond, 1500 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			wa, seconds := autoscaler("web"), int32(c.window/time.Second)
+			wa.Spec.Behavior = &v1alpha1.Behavior{ScaleDown: &v1alpha1.ScalingRules{StabilizationWindowSeconds: &seconds}}
+			w := newWorld(t, wa, pod("web-1", "web"))
+			w.now, w.step = w.now.Add(650*time.Millisecond), c.step
+			w.deployment("web", 10)
+			w.answer = scaling.Metric{Value: 100}
+			peak := w.now
+			w.evaluate("web")
+			w.answer.Value = 30
+			for range 60 {
+				w.evaluate("web")
+				at := w.now.Add(-w.step)
+				if w.scales["web"].Spec.Replicas == 10 {
+					w.start()
+					continue
+				}
+				if after := at.Sub(peak); after < c.window || after > c.window+c.late {
+					t.Errorf("stepped down %s after the peak, want %s to %s", after, c.window, c.window+c.late)
+				}
+				return
+			}
+			t.Error("never stepped down")
+		})
+	}
+}
+
+func TestAnObjectCreatedAnewDoesNotInheritHistory(t *testing.T) {
 	w := newWorld(t, autoscaler("web"), pod("web-1", "web"))
 	w.deployment("web", 10)
 	w.answer = scaling.Metric{Value: 100}
-	w.evaluate("web")
-	peak := w.now.Add(-period)
-	w.answer.Value = 30
-	for i := range 60 {
-		if i%3 == 0 {
-			w.start()
-		}
-		w.evaluate("web")
-		if down := w.scales["web"].Spec.Replicas < 10; down {
-			after := w.now.Add(-period).Sub(peak)
-			if after < 5*time.Minute || after > 5*time.Minute+2*period {
-				t.Errorf("stepped down %s after the peak, want 5m0s to %s", after, 5*time.Minute+2*period)
-			}
-			return
-		}
+	old := w.evaluate("web")
+	if err := w.client.Delete(context.Background(), old); err != nil {
+		t.Fatal(err)
 	}
-	t.Error("never stepped down")
+	anew := autoscaler("web") // before the controller has seen it deleted
+	anew.UID = "another"
+	if err := w.client.Create(context.Background(), anew); err != nil {
+		t.Fatal(err)
+	}
+	w.deployment("web", 5)
+	w.answer.Value = 30
+	if d := w.evaluate("web").Status.LastDecision; d.Stabilized != 5 || !slices.Equal(d.Constraints, []string{"ScaleDownStabilized"}) {
+		t.Errorf("stabilized at %d by %v, want at its own 5", d.Stabilized, d.Constraints)
+	}
+	w.deployment("web", 12)
+	if d := w.evaluate("web").Status.LastDecision; d.Stabilized != 5 {
+		t.Errorf("stabilized at %d, want at its own 5, not at its predecessor's 10", d.Stabilized)
+	}
 }
 
 func TestADeletedObjectIsForgotten(t *testing.T) {

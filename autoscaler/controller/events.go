@@ -14,8 +14,9 @@ import (
 // The reasons of events, besides those shared with conditions; the names are
 // the HorizontalPodAutoscaler's.
 const (
-	EventSuccessfulRescale = "SuccessfulRescale"
-	EventFailedRescale     = "FailedRescale"
+	EventSuccessfulRescale            = "SuccessfulRescale"
+	EventFailedRescale                = "FailedRescale"
+	EventFailedComputeMetricsReplicas = "FailedComputeMetricsReplicas"
 )
 
 // The actions of events: what was being done.
@@ -71,9 +72,9 @@ func eventsOf(before []metav1.Condition, e evaluation) []event {
 		return []event{{corev1.EventTypeNormal, EventSuccessfulRescale, actionRescale,
 			fmt.Sprintf("New size: %d (was %d); reason: %s", e.applied, e.current, v.Message)}}
 	case v.Asked && !v.Decision.Known:
-		ready := meta.FindStatusCondition(before, ConditionScalingActive)
-		if ready == nil || ready.Status == metav1.ConditionTrue {
-			return []event{{corev1.EventTypeWarning, ReasonFailedComputeMetricReplica, actionCompute, v.Message}}
+		active := meta.FindStatusCondition(before, ConditionScalingActive)
+		if active == nil || active.Status == metav1.ConditionTrue {
+			return []event{{corev1.EventTypeWarning, EventFailedComputeMetricsReplicas, actionCompute, v.Message}}
 		}
 	}
 	return nil

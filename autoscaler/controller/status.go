@@ -34,19 +34,18 @@ const (
 // The reasons of conditions, besides those of packages limits and decision and
 // of the policy.
 const (
-	ReasonInvalidSpec                = "InvalidSpec"
-	ReasonFailedGetScale             = "FailedGetScale"
-	ReasonFailedUpdateScale          = "FailedUpdateScale"
-	ReasonSucceededGetScale          = "SucceededGetScale"
-	ReasonSucceededRescale           = "SucceededRescale"
-	ReasonReadyForNewScale           = "ReadyForNewScale"
-	ReasonInvalidSelector            = "InvalidSelector"
-	ReasonFailedListPods             = "FailedListPods"
-	ReasonFailedGetResourceMetric    = "FailedGetResourceMetric"
-	ReasonFailedGetPrometheusMetric  = "FailedGetPrometheusMetric"
-	ReasonValidMetricFound           = "ValidMetricFound"
-	ReasonDesiredWithinRange         = "DesiredWithinRange"
-	ReasonFailedComputeMetricReplica = "FailedComputeMetricsReplicas"
+	ReasonInvalidSpec               = "InvalidSpec"
+	ReasonFailedGetScale            = "FailedGetScale"
+	ReasonFailedUpdateScale         = "FailedUpdateScale"
+	ReasonSucceededGetScale         = "SucceededGetScale"
+	ReasonSucceededRescale          = "SucceededRescale"
+	ReasonReadyForNewScale          = "ReadyForNewScale"
+	ReasonInvalidSelector           = "InvalidSelector"
+	ReasonFailedListPods            = "FailedListPods"
+	ReasonFailedGetResourceMetric   = "FailedGetResourceMetric"
+	ReasonFailedGetPrometheusMetric = "FailedGetPrometheusMetric"
+	ReasonValidMetricFound          = "ValidMetricFound"
+	ReasonDesiredWithinRange        = "DesiredWithinRange"
 )
 
 // writeStatus brings the status up to date, if it is not.
