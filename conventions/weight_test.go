@@ -1,6 +1,7 @@
 package conventions
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -85,7 +86,7 @@ func runGo(t *testing.T, dir string, environment []string, arguments ...string) 
 	output, err := command.Output()
 	if err != nil {
 		said := ""
-		if exit, ok := err.(*exec.ExitError); ok {
+		if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
 			said = string(exit.Stderr)
 		}
 		t.Fatalf("go %s: %v\n%s\nIf a module is missing: make modules", strings.Join(arguments, " "), err, said)
