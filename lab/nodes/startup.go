@@ -10,7 +10,7 @@ import (
 // log-normal, given by two of its quantiles. (Image pulls and process starts multiply rather
 // than add, hence the long right tail.)
 type StartupDelay struct {
-	Median time.Duration // 0: Ready at once
+	Median time.Duration // 0: Ready at once, and P99 is 0 too
 	P99    time.Duration // at least Median; equal: every pod takes Median
 }
 
@@ -22,6 +22,8 @@ func (d StartupDelay) Validate() error {
 	switch {
 	case d.Median < 0:
 		return fmt.Errorf("pod start-up median: %v is negative", d.Median)
+	case d.Median == 0 && d.P99 > 0:
+		return fmt.Errorf("pod start-up median: 0 with a p99 of %v: a log-normal delay has a median above 0", d.P99)
 	case d.P99 < d.Median:
 		return fmt.Errorf("pod start-up p99: %v is below the median %v", d.P99, d.Median)
 	}
