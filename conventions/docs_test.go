@@ -2,6 +2,7 @@ package conventions
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -148,4 +149,33 @@ func hasCommand(text, command string) bool {
 		}
 	}
 	return false
+}
+
+const whyReasons = `A dependency is code we answer for. One sentence in docs/rationale.md says what it is for, so
+that the next one is weighed against it, and this one goes when the reason does.`
+
+func TestEveryDirectDependencyHasItsReason(t *testing.T) {
+	rationale := read(t, "docs/rationale.md")
+	for _, dir := range []string{root, filepath.Join(root, "lab")} {
+		report(t, withoutReason(readGoMod(t, dir), rationale), whyReasons)
+	}
+}
+
+func TestDependenciesWithoutReasonAreFound(t *testing.T) {
+	file := goMod{Require: []requirement{
+		{Path: "example.com/a"},
+		{Path: "example.com/a/v2"},
+		{Path: "example.com/b", Indirect: true},
+	}}
+	mustFind(t, withoutReason(file, "| `example.com/a` | a reason |"), []string{"docs/rationale.md does not name example.com/a/v2"})
+}
+
+func withoutReason(file goMod, rationale string) []string {
+	var problems []string
+	for _, required := range file.Require {
+		if !required.Indirect && !strings.Contains(rationale, "`"+required.Path+"`") {
+			problems = append(problems, "docs/rationale.md does not name "+required.Path)
+		}
+	}
+	return problems
 }

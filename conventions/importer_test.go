@@ -69,8 +69,13 @@ replace k8s.io/api => k8s.io/api v0.37.2
 
 // A goMod is what `go mod edit -json` says of a go.mod, as far as it is read.
 type goMod struct {
-	Require []struct{ Path string }
+	Require []requirement
 	Replace []struct{ Old struct{ Path string } }
+}
+
+type requirement struct {
+	Path     string
+	Indirect bool
 }
 
 func readGoMod(t *testing.T, dir string) goMod {

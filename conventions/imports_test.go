@@ -86,9 +86,9 @@ func againstTheArrows(files []goFile) []string {
 	return problems
 }
 
-const whyNoKubernetes = `k8s.io/kubernetes is no library: it requires its parts at v0.0.0, so that a module which
-imports it, even from the test of a dependency, cannot be tidied without replace lines.
-Only programs (cmd, bench, lab) import it; plugins use k8s.io/kube-scheduler/framework.`
+const whyNoKubernetes = `k8s.io/kubernetes is no library: it promises no Go API, and requires its own parts at versions
+that do not exist. Only programs (cmd, bench, lab) import it, tests of libraries included,
+so that nobody who imports a plugin has to. Plugins use k8s.io/kube-scheduler/framework.`
 
 func TestOnlyProgramsImportKubernetesItself(t *testing.T) {
 	report(t, importsOfKubernetes(goFiles(t)), whyNoKubernetes)
