@@ -39,9 +39,6 @@ type Config struct {
 	Apps []traffic.App
 	// ScrapeInterval of Prometheus. Default 15 s.
 	ScrapeInterval time.Duration
-	// MetricsResolution is the time between metrics-server's scrapes. Default 60 s, its own
-	// default; never below MinMetricsResolution in wall time.
-	MetricsResolution time.Duration
 	// HorizontalPodAutoscaler runs the upstream autoscaler, with its default periods on this
 	// clock.
 	HorizontalPodAutoscaler bool
@@ -53,11 +50,21 @@ type Config struct {
 
 // Periods that cannot shrink further in wall time.
 const (
-	// MinMetricsResolution leaves metrics-server its staggered scrape of some fifty nodes.
-	MinMetricsResolution = 500 * time.Millisecond
-	// MinNodeGrace: a node's lease says whole seconds.
-	MinNodeGrace = 4 * time.Second
+	// minMetricsResolution leaves metrics-server its staggered scrape of some fifty nodes.
+	minMetricsResolution = 500 * time.Millisecond
+	// minNodeGrace: a node's lease says whole seconds, and is renewed every quarter of it.
+	minNodeGrace = 4 * time.Second
 )
+
+// MetricsResolution is the wall time between metrics-server's scrapes at a pace.
+func MetricsResolution(pace application.Pace) time.Duration {
+	return max(minMetricsResolution, pace.Wall(metricsResolution))
+}
+
+// NodeGrace is the wall time after which a silent node is not ready at a pace.
+func NodeGrace(pace application.Pace) time.Duration {
+	return max(minNodeGrace, pace.Wall(nodeMonitorGrace))
+}
 
 // Upstream's defaults, shrunk by the pace.
 const (
@@ -67,6 +74,7 @@ const (
 	hpaInitialReadiness       = 30 * time.Second
 	nodeMonitorGrace          = 40 * time.Second
 	podEvictionDelay          = 5 * time.Minute
+	metricsResolution         = time.Minute
 )
 
 // Cluster is a running lab.
@@ -129,8 +137,7 @@ func Start(ctx context.Context, cfg Config) (_ *Cluster, err error) {
 }
 
 func (c *Cluster) startMetrics(ctx context.Context, cfg Config, address string) error {
-	resolution := max(MinMetricsResolution, cfg.Pace.Wall(cfg.MetricsResolution))
-	served, err := metricsapi.Start(ctx, c.ControlPlane, metricsapi.Config{Resolution: resolution})
+	served, err := metricsapi.Start(ctx, c.ControlPlane, metricsapi.Config{Resolution: MetricsResolution(cfg.Pace)})
 	if err != nil {
 		return err
 	}
@@ -218,7 +225,7 @@ func (c Config) evictionDelay() time.Duration {
 func (c Config) controlPlane() controlplane.Config {
 	out := controlplane.Config{
 		AuditFile:        c.AuditFile,
-		NodeMonitorGrace: max(MinNodeGrace, c.Pace.Wall(nodeMonitorGrace)),
+		NodeMonitorGrace: NodeGrace(c.Pace),
 		PodEvictionDelay: c.evictionDelay(),
 	}
 	if c.HorizontalPodAutoscaler {
@@ -236,7 +243,7 @@ func (c Config) nodes(address string) nodes.Config {
 	return nodes.Config{
 		Startup:        nodes.StartupDelay{Median: c.Pace.Wall(c.Startup.Median), P99: c.Pace.Wall(c.Startup.P99)},
 		Shutdown:       c.Pace.Wall(c.Shutdown),
-		LeaseDuration:  max(MinNodeGrace, c.Pace.Wall(nodeMonitorGrace)),
+		LeaseDuration:  NodeGrace(c.Pace),
 		KubeletAddress: address,
 		Log:            c.Log,
 	}
@@ -248,9 +255,6 @@ func (c Config) withDefaults() Config {
 	}
 	if c.ScrapeInterval == 0 {
 		c.ScrapeInterval = 15 * time.Second
-	}
-	if c.MetricsResolution == 0 {
-		c.MetricsResolution = time.Minute
 	}
 	if c.Log == nil {
 		c.Log = io.Discard

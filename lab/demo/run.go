@@ -158,9 +158,24 @@ func (r *run) createWorkloads(ctx context.Context) error {
 	return nil
 }
 
+// next waits for the next look. The error says why there is none: the caller has had enough, or
+// a component has ended, whose error comes out of the cluster's Stop.
+func (r *run) next(ctx context.Context, ticker *time.Ticker) error {
+	select {
+	case <-ctx.Done():
+	case <-r.cluster.Done(): // also when the caller has had enough: asked next
+	case <-ticker.C:
+		return nil
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("stopped at %v of trace time: %w", r.cluster.Traffic.Elapsed().Round(time.Second), context.Cause(ctx))
+	}
+	return errors.New("a component ended")
+}
+
 // settle waits until every Deployment is ready.
 func (r *run) settle(ctx context.Context) error {
-	deadline := time.After(settleTimeout)
+	deadline := time.Now().Add(settleTimeout)
 	ticker := time.NewTicker(observePeriod)
 	defer ticker.Stop()
 	for {
@@ -171,14 +186,11 @@ func (r *run) settle(ctx context.Context) error {
 		if ready == len(workloads) {
 			return nil
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-r.cluster.Done():
-			return errors.New("the cluster ended")
-		case <-deadline:
+		if time.Now().After(deadline) {
 			return fmt.Errorf("only %d of %d Deployments ready after %v", ready, all, settleTimeout)
-		case <-ticker.C:
+		}
+		if err := r.next(ctx, ticker); err != nil {
+			return err
 		}
 	}
 }
@@ -223,20 +235,17 @@ func (r *run) createAutoscalers(ctx context.Context) error {
 // starts does not count: no change for a while, or the time is up.
 func (r *run) warmUp(ctx context.Context) error {
 	r.view.Phase("waiting for the autoscalers to meet the first load")
-	timeout := time.After(warmUpTimeout)
+	deadline := time.Now().Add(warmUpTimeout)
 	ticker := time.NewTicker(observePeriod)
 	defer ticker.Stop()
 	var before []Scaled
 	steadySince := time.Now()
 	for time.Since(steadySince) < steadyFor {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-r.cluster.Done():
-			return errors.New("the cluster ended")
-		case <-timeout:
+		if time.Now().After(deadline) {
 			return nil
-		case <-ticker.C:
+		}
+		if err := r.next(ctx, ticker); err != nil {
+			return err
 		}
 		now, err := r.scaled()
 		if err != nil {
@@ -257,12 +266,8 @@ func (r *run) replay(ctx context.Context) error {
 	defer ticker.Stop()
 	last := time.Now()
 	for {
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("stopped at %v of trace time: %w", r.cluster.Traffic.Elapsed().Round(time.Second), context.Cause(ctx))
-		case <-r.cluster.Done():
-			return errors.New("a component ended")
-		case <-ticker.C:
+		if err := r.next(ctx, ticker); err != nil {
+			return err
 		}
 		now := time.Now()
 		elapsed := r.cluster.Traffic.Elapsed()

@@ -140,23 +140,23 @@ func (w workload) deployment(schedulerName string) *appsv1.Deployment {
 // time.
 func (w workload) workloadAutoscaler(pace application.Pace, window time.Duration) *v1alpha1.WorkloadAutoscaler {
 	least, utilization := int32(minReplicas), int32(targetUtilization)
-	metric := v1alpha1.MetricSpec{
+	metrics := []v1alpha1.MetricSpec{{
 		Type: v1alpha1.ResourceMetricSourceType,
 		Resource: &v1alpha1.ResourceMetricSource{
 			Name:   "cpu",
 			Target: v1alpha1.MetricTarget{Type: autoscalingv2.UtilizationMetricType, AverageUtilization: &utilization},
 		},
-	}
+	}}
 	if w.metric == byPrometheus {
 		perReplica := resource.NewMilliQuantity(int64(w.capacity()*targetUtilization*10), resource.DecimalSI)
-		metric = v1alpha1.MetricSpec{
+		metrics = append(metrics, v1alpha1.MetricSpec{
 			Type: v1alpha1.PrometheusMetricSourceType,
 			Prometheus: &v1alpha1.PrometheusMetricSource{
 				Name:   "requests-per-second",
 				Query:  fmt.Sprintf(`sum(rate(http_requests_total{namespace=%q,app=%q}[%dms]))`, Namespace, w.name, window.Milliseconds()),
 				Target: v1alpha1.MetricTarget{Type: autoscalingv2.AverageValueMetricType, AverageValue: perReplica},
 			},
-		}
+		})
 	}
 	stabilization := ceilSeconds(pace.Wall(5 * time.Minute))
 	return &v1alpha1.WorkloadAutoscaler{
@@ -164,7 +164,7 @@ func (w workload) workloadAutoscaler(pace application.Pace, window time.Duration
 		Spec: v1alpha1.WorkloadAutoscalerSpec{
 			ScaleTargetRef: v1alpha1.ScaleTargetRef{APIVersion: "apps/v1", Kind: "Deployment", Name: w.name},
 			MinReplicas:    &least, MaxReplicas: maxReplicas,
-			Metrics:  []v1alpha1.MetricSpec{metric},
+			Metrics:  metrics,
 			Behavior: &v1alpha1.Behavior{ScaleDown: &v1alpha1.ScalingRules{StabilizationWindowSeconds: &stabilization}},
 		},
 	}

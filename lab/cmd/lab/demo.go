@@ -61,13 +61,8 @@ ends the fullest node and lets the system heal. It ends with a table.
 It exits with 1 when a promise breaks: a pod that fits stays pending, more is requested on a
 node than it can allocate, or replicas leave their bounds.`,
 		Example: demoExamples,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if err := cobra.NoArgs(cmd, args); err != nil {
-				return usageError{err}
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
+		Args:    noArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	fs := cmd.Flags()
 	fs.StringVar(&f.trace, "trace", "", `load trace: a CSV file (.gz too), or "worldcup" for the opening day in $PLIMSOLL_DATA; a synthetic day if empty`)

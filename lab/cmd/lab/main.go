@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // Exit codes.
@@ -40,6 +42,8 @@ type usageError struct{ error }
 func (e usageError) Unwrap() error { return e.error }
 
 func newCommand() *cobra.Command {
+	// Linking the components has filled the process's own flag set; its flags are not ours.
+	pflag.CommandLine = pflag.NewFlagSet("lab", pflag.ContinueOnError)
 	root := &cobra.Command{
 		Use:   "lab",
 		Short: "Plimsoll on a real control plane, on one machine",
@@ -48,10 +52,26 @@ nodes by kwok, metrics-server and Prometheus in one process, on loopback, faster
 than life. Only kubelets and applications are simulated.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          noArgs,
+		Version:       version(),
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(newDemo())
 	return root
+}
+
+func noArgs(cmd *cobra.Command, args []string) error {
+	if err := cobra.NoArgs(cmd, args); err != nil {
+		return usageError{err}
+	}
+	return nil
+}
+
+// version of this build, as the Go linker recorded it.
+func version() string {
+	if build, ok := debug.ReadBuildInfo(); ok {
+		return build.Main.Version
+	}
+	return "unknown"
 }
