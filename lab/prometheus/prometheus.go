@@ -163,6 +163,9 @@ func (c *Config) complete() error {
 	if c.ScrapeInterval < 10*time.Millisecond {
 		return fmt.Errorf("scrape interval: %v is below 10ms", c.ScrapeInterval)
 	}
+	if c.LookbackDelta < 0 {
+		return fmt.Errorf("lookback: %v is negative", c.LookbackDelta)
+	}
 	if c.LookbackDelta == 0 {
 		c.LookbackDelta = 20 * c.ScrapeInterval
 	}
