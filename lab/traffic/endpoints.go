@@ -59,8 +59,9 @@ func newHandler(latest func() *view) handler {
 	})
 	mux.HandleFunc("GET /pods/{namespace}/{pod}/metrics", func(w http.ResponseWriter, r *http.Request) {
 		key := podKey{r.PathValue("namespace"), r.PathValue("pod")}
-		p, running := latest().pods[key]
-		if !running {
+		v := latest()
+		p, running := v.pods[key]
+		if !running || v.nodes[p.pod.Spec.NodeName] == nil {
 			http.Error(w, "this pod does not run", http.StatusServiceUnavailable)
 			return
 		}

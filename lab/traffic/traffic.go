@@ -85,7 +85,13 @@ func New(factory informers.SharedInformerFactory, pace application.Pace, apps []
 	}
 	d.view.Store(&view{})
 	d.mux = newHandler(d.view.Load)
+	given := map[podKey]bool{}
 	for _, a := range apps {
+		key := podKey{a.Namespace, a.Name}
+		if given[key] {
+			return nil, fmt.Errorf("application %s/%s: given twice", a.Namespace, a.Name)
+		}
+		given[key] = true
 		a.Params.Pace = pace
 		model, err := application.New(a.Params)
 		if err != nil {
