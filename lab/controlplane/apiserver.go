@@ -30,9 +30,8 @@ rules:
 
 // apiServer is a running kube-apiserver.
 type apiServer struct {
-	address string          // host:port on loopback
-	done    <-chan struct{} // closed when it has ended; then err is set
-	err     error
+	*component
+	address string // host:port on loopback
 }
 
 // startAPIServer runs kube-apiserver until ctx ends and returns once /readyz answers.
@@ -66,12 +65,10 @@ func startAPIServer(ctx context.Context, cfg Config, dir, etcdEndpoint string, p
 		listener.Close()
 		return nil, fmt.Errorf("prepare kube-apiserver: %w", err)
 	}
-	done := make(chan struct{})
-	s := &apiServer{address: listener.Addr().String(), done: done}
-	go func() {
-		defer close(done)
-		s.err = prepared.Run(ctx)
-	}()
+	s := &apiServer{
+		component: startComponent("kube-apiserver", func() error { return prepared.Run(ctx) }),
+		address:   listener.Addr().String(),
+	}
 	return s, s.waitReady(ctx, admin(s.address))
 }
 
@@ -114,6 +111,9 @@ func apiServerOptions(ctx context.Context, cfg Config, dir, etcdEndpoint string,
 	if err := parseFlags(&flags, append(args, cfg.APIServerFlags...)); err != nil {
 		return options.CompletedOptions{}, fmt.Errorf("flags of kube-apiserver: %w", err)
 	}
+	if err := opts.GenericServerRunOptions.ComponentGlobalsRegistry.Set(); err != nil {
+		return options.CompletedOptions{}, fmt.Errorf("flags of kube-apiserver: %w", err)
+	}
 	address := listener.Addr().(*net.TCPAddr)
 	opts.SecureServing.Listener, opts.SecureServing.BindPort = listener, address.Port
 	opts.SecureServing.ExternalAddress = address.IP
@@ -136,7 +136,7 @@ func (s *apiServer) waitReady(ctx context.Context, config *rest.Config) error {
 	err = wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
 		select {
 		case <-s.done:
-			return false, fmt.Errorf("kube-apiserver ended: %w", s.err)
+			return false, fmt.Errorf("it ended: %w", s.err)
 		default:
 		}
 		_, last = client.Discovery().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)

@@ -35,9 +35,8 @@ var controllers = []string{
 	names.ResourceClaimController,
 }
 
-// startControllers runs kube-controller-manager until ctx ends. The channel yields its error,
-// nil after a clean end.
-func startControllers(ctx context.Context, cfg Config, pki *pki, kubeconfig string) (<-chan error, error) {
+// startControllers runs kube-controller-manager until ctx ends.
+func startControllers(ctx context.Context, cfg Config, pki *pki, kubeconfig string) (*component, error) {
 	enabled := append([]string(nil), controllers...)
 	args := []string{
 		"--kubeconfig=" + kubeconfig,
@@ -74,10 +73,8 @@ func startControllers(ctx context.Context, cfg Config, pki *pki, kubeconfig stri
 	if err != nil {
 		return nil, fmt.Errorf("configure kube-controller-manager: %w", err)
 	}
-	done := make(chan error, 1)
-	go func() {
+	return startComponent("kube-controller-manager", func() error {
 		defer configz.Delete(app.ConfigzName) // a global: the next start would find it taken
-		done <- app.Run(ctx, config.Complete())
-	}()
-	return done, nil
+		return app.Run(ctx, config.Complete())
+	}), nil
 }

@@ -46,6 +46,9 @@ type Config struct {
 	// PodEvictionDelay is how long pods stay on a node that is not ready, rounded up to
 	// whole seconds. Default 300 s, as kube-apiserver.
 	PodEvictionDelay time.Duration
+	// FeatureGates hold for every component in this process until the control plane has ended;
+	// then they are as before.
+	FeatureGates map[string]bool
 	// APIServerFlags and ControllerManagerFlags are added to the components' command lines.
 	APIServerFlags, ControllerManagerFlags []string
 }
@@ -126,6 +129,11 @@ func Start(ctx context.Context, cfg Config) (_ *ControlPlane, err error) {
 		}
 	}()
 
+	restoreGates, err := setFeatureGates(cfg.FeatureGates)
+	if err != nil {
+		return nil, err
+	}
+	stops = append(stops, restoreGates)
 	cp := &ControlPlane{Dir: dir, done: make(chan struct{})}
 	if cp.pki, err = newPKI(dir); err != nil {
 		return nil, err
@@ -146,8 +154,7 @@ func Start(ctx context.Context, cfg Config) (_ *ControlPlane, err error) {
 		if api == nil {
 			return nil
 		}
-		<-api.done
-		return api.err
+		return api.wait()
 	})
 	if err != nil {
 		return nil, err
@@ -161,12 +168,12 @@ func Start(ctx context.Context, cfg Config) (_ *ControlPlane, err error) {
 		return nil, err
 	}
 	kcmCtx, cancelKCM := context.WithCancel(context.WithoutCancel(ctx))
-	kcmDone, err := startControllers(kcmCtx, cfg, cp.pki, kcmConfig)
+	kcm, err := startControllers(kcmCtx, cfg, cp.pki, kcmConfig)
 	if err != nil {
 		cancelKCM()
 		return nil, err
 	}
-	stops = append(stops, func() error { cancelKCM(); return <-kcmDone })
+	stops = append(stops, func() error { cancelKCM(); return kcm.wait() })
 	if err := cp.waitForServiceAccount(ctx); err != nil {
 		return nil, err
 	}
@@ -177,6 +184,7 @@ func Start(ctx context.Context, cfg Config) (_ *ControlPlane, err error) {
 		select {
 		case <-runCtx.Done():
 		case <-api.done: // ended by itself: the error comes out of Wait
+		case <-kcm.done:
 		}
 		cp.err = stopAll()
 		close(cp.done)
