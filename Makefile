@@ -42,19 +42,21 @@ clean: ## Remove what was built here; Go's caches stay
 .PHONY: test
 test: modules ## Unit and convention tests: all that needs no API server (minutes)
 	@$(if $(RACE),,echo "No C compiler: testing without the race detector.")
-	@packages=$$(hack/packages unit); set -x; go test $(RACE) -timeout 10m $$packages
+	@packages=$$(hack/packages unit) && echo "go test $(RACE) of $$(wc -w <<<"$$packages") packages" && \
+	go test $(RACE) -timeout 10m $$packages
 	@# Not cached: the test cache does not see what a subprocess reads.
 	go test -count=1 -timeout 10m ./conventions/...
 
 .PHONY: test-integration
 test-integration: ## Tests against the embedded control plane, one package after the other (the first build: minutes)
-	@packages=$$(hack/packages integration); set -x; \
-	go build $$packages; \
+	@# One after the other: each has a control plane of its own, and they measure time.
+	@packages=$$(hack/packages integration) && echo "go test of $$(wc -w <<<"$$packages") packages" && \
+	go build $$packages && \
 	go test -count=1 -p 1 -timeout 20m $$packages
 
 .PHONY: bench
 bench: ## Benchmarks, in Go's format; options in ARGS (ARGS=-count=10, then compare with benchstat)
-	@packages=$$(hack/packages unit); set -x; go test -run '^$$' -bench . -benchmem $(ARGS) $$packages
+	@packages=$$(hack/packages unit) && go test -run '^$$' -bench . -benchmem $(ARGS) $$packages
 
 ##@ Check
 
