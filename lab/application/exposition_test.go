@@ -2,6 +2,7 @@ package application_test
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 	"time"
 
@@ -114,6 +115,23 @@ func TestAScrapeAllocatesNothing(t *testing.T) {
 	buf := application.AppendMetrics(nil, labels, pod)
 	if got := testing.AllocsPerRun(100, func() { buf = application.AppendMetrics(buf[:0], labels, pod) }); got != 0 {
 		t.Errorf("%v allocations", got)
+	}
+}
+
+func TestAppendMetricsDatesEachSample(t *testing.T) {
+	labels := application.Labels{Namespace: "shop", Pod: "web-1", App: "web", At: time.UnixMilli(1_700_000_000_123)}
+	text := string(application.AppendMetrics(nil, labels, application.PodState{Name: "web-1", Served: application.Request / 2}))
+	for line := range strings.Lines(text) {
+		if !strings.HasPrefix(line, "#") && !strings.HasSuffix(line, " 1700000000123\n") {
+			t.Errorf("%q has no timestamp", line)
+		}
+	}
+	for name, family := range parse(t, []byte(text)) {
+		for _, metric := range family.GetMetric() {
+			if metric.GetTimestampMs() != labels.At.UnixMilli() {
+				t.Errorf("%s: timestamp %d, want %d", name, metric.GetTimestampMs(), labels.At.UnixMilli())
+			}
+		}
 	}
 }
 

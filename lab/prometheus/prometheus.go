@@ -188,6 +188,7 @@ global:
 scrape_configs:
 - job_name: %[2]s
   honor_labels: true
+  track_timestamps_staleness: true # also a target that says when its values held goes stale at once
 `, interval, JobName)
 }
 

@@ -66,7 +66,7 @@ func newHandler(latest func() *view) handler {
 			return
 		}
 		w.Header().Set("Content-Type", application.ContentType)
-		w.Write(application.AppendMetrics(nil, application.Labels{Namespace: key.namespace, Pod: key.name, App: p.app}, p.state))
+		w.Write(application.AppendMetrics(nil, application.Labels{Namespace: key.namespace, Pod: key.name, App: p.app, At: v.time}, p.state))
 	})
 	return handler{mux}
 }
