@@ -55,6 +55,12 @@ func isRate(r float64) bool { return r >= 0 && r <= MaxRate }
 // Name says where the trace comes from: a file's name, or the seed of a synthetic one.
 func (t Trace) Name() string { return t.name }
 
+// Named returns the trace under another name.
+func (t Trace) Named(name string) Trace {
+	t.name = name
+	return t
+}
+
 // Start is the time of day at which the trace begins; the zero time when the file gives only offsets.
 func (t Trace) Start() time.Time { return t.start }
 

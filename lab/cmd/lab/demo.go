@@ -170,7 +170,7 @@ func (f *demoFlags) loadTrace(warnings io.Writer) (trace.Trace, error) {
 		if err == nil && !found.There {
 			err = fmt.Errorf("--trace worldcup: no such data set in %s (set $PLIMSOLL_DATA)", data)
 		}
-		return found.Trace, err
+		return found.Trace.Named("World Cup 1998, opening day"), err
 	}
 	load, gaps, err := trace.LoadFilling(f.trace)
 	var wrong *trace.Error
