@@ -34,8 +34,8 @@ type apiServer struct {
 	address string // host:port on loopback
 }
 
-// startAPIServer runs kube-apiserver until ctx ends and returns once /readyz answers.
-func startAPIServer(ctx context.Context, cfg Config, dir, etcdEndpoint string, pki *pki, admin func(address string) *rest.Config) (*apiServer, error) {
+// startAPIServer runs kube-apiserver until ctx ends.
+func startAPIServer(ctx context.Context, cfg Config, dir, etcdEndpoint string, pki *pki) (*apiServer, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listen for kube-apiserver: %w", err)
@@ -65,11 +65,10 @@ func startAPIServer(ctx context.Context, cfg Config, dir, etcdEndpoint string, p
 		listener.Close()
 		return nil, fmt.Errorf("prepare kube-apiserver: %w", err)
 	}
-	s := &apiServer{
+	return &apiServer{
 		component: startComponent("kube-apiserver", func() error { return prepared.Run(ctx) }),
 		address:   listener.Addr().String(),
-	}
-	return s, s.waitReady(ctx, admin(s.address))
+	}, nil
 }
 
 func apiServerOptions(ctx context.Context, cfg Config, dir, etcdEndpoint string, pki *pki, listener net.Listener) (options.CompletedOptions, error) {
@@ -127,6 +126,7 @@ func apiServerOptions(ctx context.Context, cfg Config, dir, etcdEndpoint string,
 	return completed, nil
 }
 
+// waitReady returns once /readyz answers, or with ctx.
 func (s *apiServer) waitReady(ctx context.Context, config *rest.Config) error {
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {

@@ -100,11 +100,16 @@ type pki struct {
 
 // Start boots a control plane and returns once it is ready: the API answers /readyz and the
 // default namespace has its service account. It stops when ctx ends or Stop is called; either
-// way Wait returns only when everything has ended and the directory is gone. If the process
+// way Wait returns only when everything has ended and the directory is gone. A ctx that ends
+// during the boot is heeded once kube-apiserver is ready, a few seconds later. If the process
 // dies instead (kill, panic) a small watcher removes the directory.
 func Start(ctx context.Context, cfg Config) (_ *ControlPlane, err error) {
 	if !running.TryLock() {
 		return nil, ErrRunning
+	}
+	if err := ctx.Err(); err != nil {
+		running.Unlock()
+		return nil, fmt.Errorf("start control plane: %w", err)
 	}
 	cfg = cfg.withDefaults()
 	dir, release, err := privateDir(cfg.Dir)
@@ -148,18 +153,20 @@ func Start(ctx context.Context, cfg Config) (_ *ControlPlane, err error) {
 	logsapi.ReapplyHandling = logsapi.ReapplyHandlingIgnoreUnchanged
 
 	apiCtx, cancelAPI := context.WithCancel(context.WithoutCancel(ctx))
-	api, err := startAPIServer(apiCtx, cfg, dir, endpoint, cp.pki, cp.adminConfig)
-	stops = append(stops, func() error {
-		cancelAPI()
-		if api == nil {
-			return nil
-		}
-		return api.wait()
-	})
+	api, err := startAPIServer(apiCtx, cfg, dir, endpoint, cp.pki)
 	if err != nil {
+		cancelAPI()
 		return nil, err
 	}
+	stops = append(stops, func() error { cancelAPI(); return api.wait() })
 	cp.RESTConfig = cp.adminConfig(api.address)
+	// Not with ctx: to end kube-apiserver before its post-start hooks are done ends the process.
+	if err := api.waitReady(apiCtx, cp.RESTConfig); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("start control plane: %w", err)
+	}
 	if cp.Kubeconfig, err = cp.writeKubeconfig("admin", "kubeconfig", cp.pki.admin.authInfo()); err != nil {
 		return nil, err
 	}
