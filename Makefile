@@ -62,8 +62,7 @@ bench: ## Benchmarks, in Go's format; options in ARGS (ARGS=-count=10, then comp
 
 .PHONY: lint
 lint: bin/tools/golangci-lint ## golangci-lint over both modules (its own first build: minutes)
-	$< run ./...
-	cd lab && ../$< run ./...
+	@failed=0; $< run ./... || failed=1; (cd lab && ../$< run ./...) || failed=1; exit $$failed
 
 .PHONY: fmt
 fmt: ## Format all Go files
@@ -91,8 +90,7 @@ tidy-check: ## Fail where go.mod or go.sum is not what go mod tidy writes
 
 .PHONY: vuln
 vuln: bin/tools/govulncheck ## Known vulnerabilities that our code reaches; offline with VULNDB=file:///...
-	$< $(if $(VULNDB),-db $(VULNDB)) ./...
-	cd lab && ../$< $(if $(VULNDB),-db $(VULNDB)) ./...
+	@failed=0; $< $(if $(VULNDB),-db $(VULNDB)) ./... || failed=1; (cd lab && ../$< $(if $(VULNDB),-db $(VULNDB)) ./...) || failed=1; exit $$failed
 
 ##@ About this file
 
