@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -86,6 +87,7 @@ type ControlPlane struct {
 	Dir string
 
 	pki    *pki
+	stops  []func() error // what end has to do, in the order of the starts
 	cancel context.CancelFunc
 	done   chan struct{}
 	err    error // set before done is closed
@@ -103,43 +105,45 @@ type pki struct {
 // way Wait returns only when everything has ended and the directory is gone. A ctx that ends
 // during the boot is heeded once kube-apiserver is ready, a few seconds later. If the process
 // dies instead (kill, panic) a small watcher removes the directory.
-func Start(ctx context.Context, cfg Config) (_ *ControlPlane, err error) {
+func Start(ctx context.Context, cfg Config) (*ControlPlane, error) {
 	if !running.TryLock() {
 		return nil, ErrRunning
 	}
+	cp := &ControlPlane{done: make(chan struct{})}
+	ended, err := cp.boot(ctx, cfg.withDefaults())
+	if err != nil {
+		return nil, errors.Join(err, cp.end())
+	}
+	runCtx, cancel := context.WithCancel(ctx)
+	cp.cancel = cancel
+	go func() {
+		select {
+		case <-runCtx.Done():
+		case <-ended: // a component, by itself: the error comes out of Wait
+		}
+		cancel()
+		cp.err = cp.end()
+		close(cp.done)
+	}()
+	return cp, nil
+}
+
+// boot starts everything and leaves in cp.stops what end has to do, also after an error. The
+// channel is closed when a component has ended.
+func (cp *ControlPlane) boot(ctx context.Context, cfg Config) (ended <-chan struct{}, err error) {
 	if err := ctx.Err(); err != nil {
-		running.Unlock()
 		return nil, fmt.Errorf("start control plane: %w", err)
 	}
-	cfg = cfg.withDefaults()
 	dir, release, err := privateDir(cfg.Dir)
 	if err != nil {
-		running.Unlock()
 		return nil, err
 	}
-	// Components end in reverse order of their start, each with its own context.
-	var stops []func() error
-	stopAll := func() error {
-		var errs []error
-		for i := len(stops) - 1; i >= 0; i-- {
-			errs = append(errs, stops[i]())
-		}
-		errs = append(errs, release())
-		running.Unlock()
-		return errors.Join(errs...)
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, stopAll())
-		}
-	}()
-
+	cp.Dir, cp.stops = dir, append(cp.stops, release)
 	restoreGates, err := setFeatureGates(cfg.FeatureGates)
 	if err != nil {
 		return nil, err
 	}
-	stops = append(stops, restoreGates)
-	cp := &ControlPlane{Dir: dir, done: make(chan struct{})}
+	cp.stops = append(cp.stops, restoreGates)
 	if cp.pki, err = newPKI(dir); err != nil {
 		return nil, err
 	}
@@ -147,56 +151,80 @@ func Start(ctx context.Context, cfg Config) (_ *ControlPlane, err error) {
 	if err != nil {
 		return nil, err
 	}
-	stops = append(stops, func() error { stopEtcd(); return nil })
+	cp.stops = append(cp.stops, func() error { stopEtcd(); return nil })
 
 	// Several components of one process set up logging; the second would be refused.
 	logsapi.ReapplyHandling = logsapi.ReapplyHandlingIgnoreUnchanged
-
-	apiCtx, cancelAPI := context.WithCancel(context.WithoutCancel(ctx))
-	api, err := startAPIServer(apiCtx, cfg, dir, endpoint, cp.pki)
+	api, err := cp.bootAPIServer(ctx, cfg, endpoint)
 	if err != nil {
-		cancelAPI()
 		return nil, err
 	}
-	stops = append(stops, func() error { cancelAPI(); return api.wait() })
+	kcm, err := cp.bootControllers(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return either(api.done, kcm.done), nil
+}
+
+// bootAPIServer starts kube-apiserver and waits until it is ready.
+func (cp *ControlPlane) bootAPIServer(ctx context.Context, cfg Config, etcdEndpoint string) (*apiServer, error) {
+	// Not ctx: to end kube-apiserver before its post-start hooks are done ends the process.
+	ownCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	api, err := startAPIServer(ownCtx, cfg, cp.Dir, etcdEndpoint, cp.pki)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	cp.stops = append(cp.stops, func() error { cancel(); return api.wait() })
 	cp.RESTConfig = cp.adminConfig(api.address)
-	// Not with ctx: to end kube-apiserver before its post-start hooks are done ends the process.
-	if err := api.waitReady(apiCtx, cp.RESTConfig); err != nil {
+	if err := api.waitReady(ownCtx, cp.RESTConfig); err != nil {
 		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("start control plane: %w", err)
 	}
-	if cp.Kubeconfig, err = cp.writeKubeconfig("admin", "kubeconfig", cp.pki.admin.authInfo()); err != nil {
-		return nil, err
-	}
-	kcmConfig, err := cp.UserKubeconfig("system:kube-controller-manager")
-	if err != nil {
-		return nil, err
-	}
-	kcmCtx, cancelKCM := context.WithCancel(context.WithoutCancel(ctx))
-	kcm, err := startControllers(kcmCtx, cfg, cp.pki, kcmConfig)
-	if err != nil {
-		cancelKCM()
-		return nil, err
-	}
-	stops = append(stops, func() error { cancelKCM(); return kcm.wait() })
-	if err := cp.waitForServiceAccount(ctx); err != nil {
-		return nil, err
-	}
+	cp.Kubeconfig, err = cp.writeKubeconfig("admin", "kubeconfig", cp.pki.admin.authInfo())
+	return api, err
+}
 
-	runCtx, cancel := context.WithCancel(ctx)
-	cp.cancel = cancel
+// bootControllers starts kube-controller-manager and waits until it has done a first piece of work.
+func (cp *ControlPlane) bootControllers(ctx context.Context, cfg Config) (*component, error) {
+	kubeconfig, err := cp.UserKubeconfig("system:kube-controller-manager")
+	if err != nil {
+		return nil, err
+	}
+	// Not ctx: components end in reverse order of their start.
+	ownCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	kcm, err := startControllers(ownCtx, cfg, cp.pki, kubeconfig)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	cp.stops = append(cp.stops, func() error { cancel(); return kcm.wait() })
+	return kcm, cp.waitForServiceAccount(ctx)
+}
+
+// end undoes boot, as far as it came, last things first, and lets the next control plane start.
+func (cp *ControlPlane) end() error {
+	defer running.Unlock()
+	var errs []error
+	for _, stop := range slices.Backward(cp.stops) {
+		errs = append(errs, stop())
+	}
+	return errors.Join(errs...)
+}
+
+// either is closed when one of two channels is. Both have to be closed some time.
+func either(a, b <-chan struct{}) <-chan struct{} {
+	out := make(chan struct{})
 	go func() {
+		defer close(out)
 		select {
-		case <-runCtx.Done():
-		case <-api.done: // ended by itself: the error comes out of Wait
-		case <-kcm.done:
+		case <-a:
+		case <-b:
 		}
-		cp.err = stopAll()
-		close(cp.done)
 	}()
-	return cp, nil
+	return out
 }
 
 // Stop ends the control plane and waits for it.

@@ -28,7 +28,7 @@ func privateDir(parent string) (dir string, release func() error, err error) {
 	release = func() error {
 		err := os.RemoveAll(dir)
 		alive.Close()
-		watcher.Wait() // its exit code says nothing: the directory is already gone
+		_ = watcher.Wait() // its exit code says nothing: the directory is already gone
 		return err
 	}
 	return dir, release, nil
