@@ -362,3 +362,26 @@ func ours() []string {
 	}
 	return out
 }
+
+// TestStartRejects knows that nothing runs on from the cases: one after the other gets past the lock of the control plane.
+func TestStartRejects(t *testing.T) {
+	app := traffic.App{Namespace: "default", Name: appName, Params: application.DefaultParams(), Load: func(time.Duration) float64 { return 0 }}
+	for _, tc := range []struct {
+		name string
+		cfg  cluster.Config
+		want string
+	}{
+		{"an application given twice", cluster.Config{Apps: []traffic.App{app, app}}, "application default/web: given twice"},
+		{"a pool without zones", cluster.Config{Pools: []nodes.Pool{{Name: "n", Count: 1, CPU: "1", Memory: "1Gi"}}}, "pool[n].zones: at least one"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c, err := cluster.Start(t.Context(), tc.cfg)
+			if err == nil {
+				t.Fatalf("started; want an error with %q (its end: %v)", tc.want, c.Stop())
+			}
+			if err.Error() != tc.want {
+				t.Errorf("got %q, want %q", err, tc.want)
+			}
+		})
+	}
+}
