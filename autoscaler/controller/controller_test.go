@@ -61,8 +61,10 @@ type world struct {
 
 func newWorld(t *testing.T, objects ...client.Object) *world {
 	t.Helper()
-	w := &world{t: t, now: time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC), step: period, scales: map[string]*autoscalingv1.Scale{},
-		events: events.NewFakeRecorder(100), registry: prometheus.NewRegistry()}
+	w := &world{
+		t: t, now: time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC), step: period, scales: map[string]*autoscalingv1.Scale{},
+		events: events.NewFakeRecorder(100), registry: prometheus.NewRegistry(),
+	}
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, v1alpha1.AddToScheme} {
 		if err := add(scheme); err != nil {
@@ -176,7 +178,8 @@ func autoscaler(name string) *v1alpha1.WorkloadAutoscaler {
 			ScaleTargetRef: v1alpha1.ScaleTargetRef{APIVersion: "apps/v1", Kind: "Deployment", Name: name},
 			MinReplicas:    &two, MaxReplicas: 20,
 			Metrics: []v1alpha1.MetricSpec{{Type: v1alpha1.PrometheusMetricSourceType, Prometheus: &v1alpha1.PrometheusMetricSource{
-				Name: "rps", Query: "rps", Target: v1alpha1.MetricTarget{Type: autoscalingv2.AverageValueMetricType, AverageValue: &ten}}}},
+				Name: "rps", Query: "rps", Target: v1alpha1.MetricTarget{Type: autoscalingv2.AverageValueMetricType, AverageValue: &ten},
+			}}},
 		},
 	}
 }
@@ -185,8 +188,10 @@ func pod(name, app string) *corev1.Pod {
 	long := metav1.NewTime(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, Labels: map[string]string{"app": app}},
-		Status: corev1.PodStatus{Phase: corev1.PodRunning, StartTime: &long,
-			Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: long}}},
+		Status: corev1.PodStatus{
+			Phase: corev1.PodRunning, StartTime: &long,
+			Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: long}},
+		},
 	}
 }
 
@@ -222,8 +227,10 @@ func TestScalingOutIsWrittenToScaleStatusAndEvents(t *testing.T) {
 	time, proposal, current := metav1.NewTime(at), int32(5), resource.MustParse("15667m")
 	want := v1alpha1.WorkloadAutoscalerStatus{
 		ObservedGeneration: 7, LastScaleTime: &time, CurrentReplicas: 3, DesiredReplicas: 5,
-		Metrics: []v1alpha1.MetricStatus{{Name: "rps", Proposal: &proposal, Reason: target.ReasonAbove, Message: strings.TrimPrefix(message, "rps: "),
-			Current: &autoscalingv2.MetricValueStatus{AverageValue: &current}}},
+		Metrics: []v1alpha1.MetricStatus{{
+			Name: "rps", Proposal: &proposal, Reason: target.ReasonAbove, Message: strings.TrimPrefix(message, "rps: "),
+			Current: &autoscalingv2.MetricValueStatus{AverageValue: &current},
+		}},
 		LastDecision: &v1alpha1.Decision{Time: time, Raw: 5, Stabilized: 5, Limited: 5, Applied: 5, SelectedMetric: "rps", Reason: target.ReasonAbove, Message: message},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

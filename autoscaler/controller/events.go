@@ -66,11 +66,15 @@ func eventsOf(before []metav1.Condition, e evaluation) []event {
 			return []event{{corev1.EventTypeWarning, p.reason, actionOf(p), p.message}}
 		}
 	case e.writeError != nil:
-		return []event{{corev1.EventTypeWarning, EventFailedRescale, actionRescale,
-			fmt.Sprintf("New size: %d (was %d); reason: %s; error: %v", v.Limited, e.current, v.Message, e.writeError)}}
+		return []event{{
+			corev1.EventTypeWarning, EventFailedRescale, actionRescale,
+			fmt.Sprintf("New size: %d (was %d); reason: %s; error: %v", v.Limited, e.current, v.Message, e.writeError),
+		}}
 	case e.rescaled():
-		return []event{{corev1.EventTypeNormal, EventSuccessfulRescale, actionRescale,
-			fmt.Sprintf("New size: %d (was %d); reason: %s", e.applied, e.current, v.Message)}}
+		return []event{{
+			corev1.EventTypeNormal, EventSuccessfulRescale, actionRescale,
+			fmt.Sprintf("New size: %d (was %d); reason: %s", e.applied, e.current, v.Message),
+		}}
 	case v.Asked && !v.Decision.Known:
 		active := meta.FindStatusCondition(before, ConditionScalingActive)
 		if active == nil || active.Status == metav1.ConditionTrue {

@@ -25,18 +25,30 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 	seconds := []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 15}
 	object := []string{"namespace", "name"}
 	m := &Metrics{
-		evaluations: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: "evaluations_total",
-			Help: "Evaluations of WorkloadAutoscalers by result: scaled_out, scaled_in, unchanged, unknown, failed."}, []string{"result"}),
-		duration: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: namespace, Name: "evaluation_duration_seconds",
-			Help: "Duration of one evaluation, all of its requests included.", Buckets: seconds}),
-		reads: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: "metric_reads_total",
-			Help: "Reads of metrics by type and by result: known, unknown."}, []string{"type", "result"}),
-		readDuration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: "metric_read_duration_seconds",
-			Help: "Duration of one read of a metric by type.", Buckets: seconds}, []string{"type"}),
-		current: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: "current_replicas",
-			Help: "Replicas the target had when it was last evaluated."}, object),
-		desired: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: "desired_replicas",
-			Help: "Replicas last decided on."}, object),
+		evaluations: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Name: "evaluations_total",
+			Help: "Evaluations of WorkloadAutoscalers by result: scaled_out, scaled_in, unchanged, unknown, failed.",
+		}, []string{"result"}),
+		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: namespace, Name: "evaluation_duration_seconds",
+			Help: "Duration of one evaluation, all of its requests included.", Buckets: seconds,
+		}),
+		reads: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Name: "metric_reads_total",
+			Help: "Reads of metrics by type and by result: known, unknown.",
+		}, []string{"type", "result"}),
+		readDuration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: namespace, Name: "metric_read_duration_seconds",
+			Help: "Duration of one read of a metric by type.", Buckets: seconds,
+		}, []string{"type"}),
+		current: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: namespace, Name: "current_replicas",
+			Help: "Replicas the target had when it was last evaluated.",
+		}, object),
+		desired: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: namespace, Name: "desired_replicas",
+			Help: "Replicas last decided on.",
+		}, object),
 	}
 	for _, c := range []prometheus.Collector{m.evaluations, m.duration, m.reads, m.readDuration, m.current, m.desired} {
 		if err := reg.Register(c); err != nil {

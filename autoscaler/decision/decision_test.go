@@ -86,8 +86,10 @@ func (s *scenario) run(t *testing.T, input []byte) []byte {
 		switch fields[0] {
 		case "limits":
 			args := arguments(t, fields[1:])
-			s.rules = limits.Rules{MinReplicas: int32(number(t, args["min"])), MaxReplicas: int32(number(t, args["max"])),
-				ScaleUpWindow: duration(t, args["up"]), ScaleDownWindow: duration(t, args["down"])}
+			s.rules = limits.Rules{
+				MinReplicas: int32(number(t, args["min"])), MaxReplicas: int32(number(t, args["max"])),
+				ScaleUpWindow: duration(t, args["up"]), ScaleDownWindow: duration(t, args["down"]),
+			}
 		case "replicas":
 			s.replicas = int32(number(t, fields[1]))
 		case "restart":
@@ -126,8 +128,10 @@ func (s *scenario) observation(t *testing.T, now time.Time, args map[string]stri
 		ready = int(number(t, args["ready"]))
 	}
 	for i := range int(s.replicas) {
-		o.Pods = append(o.Pods, scaling.Pod{Name: fmt.Sprintf("p%d", i), Phase: scaling.Running, Ready: i < ready,
-			Started: start.Add(-time.Hour), ReadySince: start.Add(-time.Hour)})
+		o.Pods = append(o.Pods, scaling.Pod{
+			Name: fmt.Sprintf("p%d", i), Phase: scaling.Running, Ready: i < ready,
+			Started: start.Add(-time.Hour), ReadySince: start.Add(-time.Hour),
+		})
 	}
 	unknown := scaling.Unknown{Reason: scaling.ReasonNoData, Message: "the query has no result"}
 	if arg := args["cpu"]; arg != "" {

@@ -136,9 +136,11 @@ func (e everything) bounds(now time.Time, up, down time.Duration, raw int32) (lo
 
 func TestHistoryForgetsNothingThatMatters(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		rules := limits.Rules{MinReplicas: 1, MaxReplicas: 50,
+		rules := limits.Rules{
+			MinReplicas: 1, MaxReplicas: 50,
 			ScaleUpWindow:   time.Duration(rapid.IntRange(0, 120).Draw(t, "up")) * time.Second,
-			ScaleDownWindow: time.Duration(rapid.IntRange(0, 300).Draw(t, "down")) * time.Second}
+			ScaleDownWindow: time.Duration(rapid.IntRange(0, 300).Draw(t, "down")) * time.Second,
+		}
 		current := rapid.Int32Range(1, 50).Draw(t, "current")
 		at := now
 		var history limits.History

@@ -121,7 +121,7 @@ func Start(ctx context.Context, cfg Config) (_ *Cluster, err error) {
 	if c.Traffic, err = traffic.New(c.Informers, cfg.Pace, cfg.Apps); err != nil {
 		return nil, err
 	}
-	address, err := c.serveEndpoints(ctx)
+	address, err := c.serveEndpoints()
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +171,7 @@ func (c *Cluster) discover(ctx context.Context, address string, interval time.Du
 }
 
 // serveEndpoints serves the kubelets' and pods' metrics on a loopback port.
-func (c *Cluster) serveEndpoints(ctx context.Context) (address string, err error) {
+func (c *Cluster) serveEndpoints() (address string, err error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", fmt.Errorf("listen for kubelets: %w", err)

@@ -1,3 +1,6 @@
+// Package demo runs the whole of Plimsoll on a lab cluster: it installs it from its manifests,
+// creates workloads, replays a load trace, ends a node, watches that no promise breaks, and sums up.
+// The same goes for the stock scheduler and autoscaler, to compare.
 package demo
 
 import (

@@ -78,7 +78,7 @@ func load(path string, fill bool) (Trace, []Gap, error) {
 	if err != nil {
 		return Trace{}, nil, fmt.Errorf("read trace: %w", err)
 	}
-	defer file.Close() //nolint:errcheck // a file that was only read has nothing to lose
+	defer file.Close()
 	return read(filepath.Base(path), file, fill, MaxBytes)
 }
 

@@ -68,27 +68,33 @@ func TestReadings(t *testing.T) {
 		want   scaling.PodReading
 	}{
 		"containers are added up": {
-			corev1.PodSpec{Containers: []corev1.Container{app, sidecar}}, sample(cpu("200m"), cpu("50m")),
+			corev1.PodSpec{Containers: []corev1.Container{app, sidecar}},
+			sample(cpu("200m"), cpu("50m")),
 			scaling.PodReading{RequestMilli: 600, Sampled: true, UsageMilli: 250, At: sampled, Window: 15 * time.Second},
 		},
 		"restartable init containers count, others do not": {
-			corev1.PodSpec{Containers: []corev1.Container{app}, InitContainers: []corev1.Container{restartable(sidecar), container("init", cpu("2"))}}, nil,
+			corev1.PodSpec{Containers: []corev1.Container{app}, InitContainers: []corev1.Container{restartable(sidecar), container("init", cpu("2"))}},
+			nil,
 			scaling.PodReading{RequestMilli: 600},
 		},
 		"an init container that ends needs no request": {
-			corev1.PodSpec{Containers: []corev1.Container{app}, InitContainers: []corev1.Container{container("init", nil)}}, nil,
+			corev1.PodSpec{Containers: []corev1.Container{app}, InitContainers: []corev1.Container{container("init", nil)}},
+			nil,
 			scaling.PodReading{RequestMilli: 500},
 		},
 		"the request of the pod as a whole wins": {
-			corev1.PodSpec{Containers: []corev1.Container{app, container("bare", nil)}, Resources: &corev1.ResourceRequirements{Requests: cpu("2")}}, nil,
+			corev1.PodSpec{Containers: []corev1.Container{app, container("bare", nil)}, Resources: &corev1.ResourceRequirements{Requests: cpu("2")}},
+			nil,
 			scaling.PodReading{RequestMilli: 2000},
 		},
 		"a container without request is named": {
-			corev1.PodSpec{Containers: []corev1.Container{app, container("bare", nil)}}, nil,
+			corev1.PodSpec{Containers: []corev1.Container{app, container("bare", nil)}},
+			nil,
 			scaling.PodReading{NoRequest: "container bare of pod p has no request for cpu"},
 		},
 		"a sidecar without request is named": {
-			corev1.PodSpec{Containers: []corev1.Container{app}, InitContainers: []corev1.Container{restartable(container("proxy", nil))}}, nil,
+			corev1.PodSpec{Containers: []corev1.Container{app}, InitContainers: []corev1.Container{restartable(container("proxy", nil))}},
+			nil,
 			scaling.PodReading{NoRequest: "container proxy of pod p has no request for cpu"},
 		},
 		"a sample that lacks a container's use is none": {

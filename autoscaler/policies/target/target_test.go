@@ -52,8 +52,10 @@ func number(name string, typ scaling.TargetType, amount, value float64) scaling.
 }
 
 func unknown(name string) scaling.Metric {
-	return scaling.Metric{Name: name, Target: scaling.Target{Type: scaling.Value, Amount: 1},
-		Unknown: scaling.Unknown{Reason: scaling.ReasonNoData, Message: "the query has no result"}}
+	return scaling.Metric{
+		Name: name, Target: scaling.Target{Type: scaling.Value, Amount: 1},
+		Unknown: scaling.Unknown{Reason: scaling.ReasonNoData, Message: "the query has no result"},
+	}
 }
 
 func observation(replicas int32, podLists [][]scaling.Pod, metrics ...scaling.Metric) scaling.Observation {
@@ -246,10 +248,14 @@ func TestDecisionNamesTheWinnerAndItsFigures(t *testing.T) {
 		t.Errorf("the winner is %q, want rps", d.Metric)
 	}
 	want := []scaling.Proposal{
-		{Metric: "cpu", Replicas: 3, Current: 70, CurrentMilli: 700, Reason: target.ReasonAbove,
-			Message: "70% of request at target 50% over 2 pods (0 without sample, 0 not ready) asks for 3 replicas"},
-		{Metric: "rps", Replicas: 8, Current: 39.5, Reason: target.ReasonAbove,
-			Message: "79 at target 10 per replica with 2 replicas asks for 8"},
+		{
+			Metric: "cpu", Replicas: 3, Current: 70, CurrentMilli: 700, Reason: target.ReasonAbove,
+			Message: "70% of request at target 50% over 2 pods (0 without sample, 0 not ready) asks for 3 replicas",
+		},
+		{
+			Metric: "rps", Replicas: 8, Current: 39.5, Reason: target.ReasonAbove,
+			Message: "79 at target 10 per replica with 2 replicas asks for 8",
+		},
 	}
 	if diff := cmp.Diff(want, d.Proposals); diff != "" {
 		t.Errorf("proposals (-want +got):\n%s", diff)
@@ -270,9 +276,11 @@ func anyObservation(t *rapid.T) scaling.Observation {
 		return now.Add(-time.Duration(age.Draw(t, label)) * time.Second)
 	}
 	for i := range n {
-		p := scaling.Pod{Name: fmt.Sprintf("p%d", i), Terminating: rapid.Bool().Draw(t, "terminating"), Ready: rapid.Bool().Draw(t, "ready"),
+		p := scaling.Pod{
+			Name: fmt.Sprintf("p%d", i), Terminating: rapid.Bool().Draw(t, "terminating"), Ready: rapid.Bool().Draw(t, "ready"),
 			Phase:   rapid.SampledFrom([]scaling.Phase{scaling.Running, scaling.Running, scaling.Pending, scaling.Succeeded, scaling.Failed}).Draw(t, "phase"),
-			Started: before("started"), ReadySince: before("since")}
+			Started: before("started"), ReadySince: before("since"),
+		}
 		r := scaling.PodReading{Pod: p.Name, RequestMilli: int64(rapid.IntRange(1, 4000).Draw(t, "request")), Sampled: rapid.Bool().Draw(t, "sampled")}
 		if r.Sampled {
 			r.UsageMilli, r.At, r.Window = int64(rapid.IntRange(0, 8000).Draw(t, "usage")), before("at"), 15*time.Second

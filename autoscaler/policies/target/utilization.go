@@ -111,8 +111,10 @@ func (p *Policy) group(now time.Time, o scaling.Observation, m scaling.Metric) (
 	case active == 0:
 		return groups{}, noReadyPods(0)
 	case g.measured.pods == 0:
-		return groups{}, scaling.Unknown{Reason: scaling.ReasonNoData,
-			Message: fmt.Sprintf("no usable sample of %d pods (%d without sample, %d not ready)", active, len(g.missing), len(g.unready))}
+		return groups{}, scaling.Unknown{
+			Reason:  scaling.ReasonNoData,
+			Message: fmt.Sprintf("no usable sample of %d pods (%d without sample, %d not ready)", active, len(g.missing), len(g.unready)),
+		}
 	case g.measured.requestMilli <= 0:
 		return groups{}, scaling.Unknown{Reason: scaling.ReasonNoRequest, Message: "the pods' requests add up to 0"}
 	}
