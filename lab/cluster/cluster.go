@@ -100,6 +100,9 @@ type Cluster struct {
 // or the end of ctx followed by Stop, ends it.
 func Start(ctx context.Context, cfg Config) (_ *Cluster, err error) {
 	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
 	// The control plane outlives what runs on it: components end first, with their own context.
 	begin := time.Now()
 	cp, err := controlplane.Start(context.WithoutCancel(ctx), cfg.controlPlane())
@@ -247,6 +250,22 @@ func (c Config) nodes(address string) nodes.Config {
 		KubeletAddress: address,
 		Log:            c.Log,
 	}
+}
+
+// validate finds, before anything is booted, what the nodes would refuse.
+func (c Config) validate() error {
+	for _, pool := range c.Pools {
+		if _, err := pool.Nodes(); err != nil {
+			return err
+		}
+	}
+	switch {
+	case !(c.Pace >= 1 && c.Pace <= 10_000): // false for NaN too
+		return fmt.Errorf("pace: %v: allowed is 1 to 10000 seconds of trace per second", float64(c.Pace))
+	case c.Shutdown < 0:
+		return fmt.Errorf("shutdown: %v: allowed is 0s or more", c.Shutdown)
+	}
+	return c.Startup.Validate()
 }
 
 func (c Config) withDefaults() Config {

@@ -29,7 +29,7 @@ type Scheduler struct {
 
 // RunScheduler starts a scheduler that runs until the cluster stops. The path it takes is
 // kube-scheduler's own: only the command line's signal handling is left out.
-func (c *Cluster) RunScheduler(ctx context.Context, s Scheduler) error {
+func (c *Cluster) RunScheduler(s Scheduler) error {
 	file, err := s.write(c.Dir)
 	if err != nil {
 		return err
@@ -43,7 +43,7 @@ func (c *Cluster) RunScheduler(ctx context.Context, s Scheduler) error {
 	for _, set := range opts.Flags.FlagSets {
 		flags.AddFlagSet(set)
 	}
-	if err := flags.Parse([]string{"--config=" + file, "--authentication-kubeconfig=" + c.Kubeconfig, "--authorization-kubeconfig=" + c.Kubeconfig}); err != nil {
+	if err := flags.Parse([]string{"--config=" + file, "--authentication-kubeconfig=" + s.Kubeconfig, "--authorization-kubeconfig=" + s.Kubeconfig}); err != nil {
 		listener.Close()
 		return fmt.Errorf("flags of kube-scheduler: %w", err)
 	}

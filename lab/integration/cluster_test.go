@@ -86,6 +86,7 @@ func TestCluster(t *testing.T) {
 		{"Prometheus sees the load that is offered", testRequestRate},
 		{"metrics.k8s.io sees the CPU that the model uses", testCPU},
 		{"kubectl top prints numbers", testKubectlTop},
+		{"kubectl apply -k manifests installs what runs under restricted pod security", testManifests},
 		{"a failed node's pods are replaced and it comes back", testNodeFailure},
 		{"a component's error ends the cluster", testComponentError},
 	} {
@@ -123,6 +124,29 @@ func testNodes(t *testing.T, c *lab) {
 	}
 }
 
+// testManifests applies the kustomize base as a user would. Its namespace enforces the restricted
+// pod security standard: a pod that breaks it is never created, and its Deployment never available.
+func testManifests(t *testing.T, c *lab) {
+	if _, err := exec.LookPath("kubectl"); err != nil {
+		t.Skip("no kubectl on PATH")
+	}
+	apply := func(context.Context) (bool, string, error) {
+		// Twice on a fresh cluster, as everywhere: the first time the new kind may not be served yet.
+		out, err := exec.CommandContext(t.Context(), "kubectl", "--kubeconfig="+c.Kubeconfig, "apply", "-k", "../../manifests").CombinedOutput()
+		return err == nil, string(out), nil
+	}
+	eventually(t, "kubectl apply -k manifests", apply)
+	for _, name := range []string{"plimsoll-scheduler", "plimsoll-autoscaler"} {
+		eventually(t, "Deployment "+name+" is available", func(ctx context.Context) (bool, string, error) {
+			d, err := c.Client.AppsV1().Deployments("plimsoll-system").Get(ctx, name, metav1.GetOptions{})
+			if err != nil {
+				return false, "", err
+			}
+			return d.Status.AvailableReplicas == *d.Spec.Replicas, fmt.Sprintf("%+v", d.Status), nil
+		})
+	}
+}
+
 func testSecondCluster(t *testing.T, _ *lab) {
 	if _, err := cluster.Start(t.Context(), cluster.Config{}); !errors.Is(err, controlplane.ErrRunning) {
 		t.Errorf("got %v, want ErrRunning", err)
@@ -134,7 +158,7 @@ func testDeployment(t *testing.T, c *lab) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.RunScheduler(t.Context(), cluster.Scheduler{Kubeconfig: kubeconfig}); err != nil {
+	if err := c.RunScheduler(cluster.Scheduler{Kubeconfig: kubeconfig}); err != nil {
 		t.Fatal(err)
 	}
 	count, labels := int32(replicas), map[string]string{traffic.AppLabel: appName}

@@ -3,14 +3,20 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/plimsoll-k8s/plimsoll/lab/trace/worldcup"
 )
@@ -25,7 +31,11 @@ func TestDemo(t *testing.T) {
 		t.Log("no World Cup data here: a synthetic day instead")
 		args = append(args, "--from=9h")
 	}
-	out, err := execute(t, args...)
+	visitor := &visitor{arrived: make(chan string, 1)}
+	seen := make(chan error, 1)
+	go func() { seen <- joinIn(t.Context(), visitor.arrived) }()
+	err := executeTo(t, visitor, args...)
+	out := visitor.String()
 	t.Log(out)
 	if err != nil {
 		t.Fatalf("%v\n\nlast lines of the components' logs:\n%s", err, tail(logs, 40))
@@ -42,10 +52,85 @@ func TestDemo(t *testing.T) {
 	if strings.Contains(out, "healed after the node's end not seen") {
 		t.Error("the workloads did not heal")
 	}
+	if err := <-seen; errors.Is(err, exec.ErrNotFound) {
+		t.Log("no kubectl on PATH: nobody joined in")
+	} else if err != nil {
+		t.Errorf("a visitor with kubectl: %v", err)
+	}
 	checkAudit(t, audit)
-	kubeconfig := regexp.MustCompile(`KUBECONFIG=(\S+)`).FindStringSubmatch(out)[1]
+	kubeconfig := kubeconfigLine.FindStringSubmatch(out)[1]
 	if _, err := os.Stat(filepath.Dir(kubeconfig)); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%s is still there (%v)", filepath.Dir(kubeconfig), err)
+	}
+}
+
+// visitor reads the demo's output and comes in with the kubeconfig that it prints.
+type visitor struct {
+	arrived chan string // the kubeconfig's path, once
+	mu      sync.Mutex
+	out     bytes.Buffer
+	came    bool
+}
+
+var kubeconfigLine = regexp.MustCompile(`KUBECONFIG=(\S+)\n`)
+
+func (v *visitor) Write(p []byte) (int, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.out.Write(p)
+	if found := kubeconfigLine.FindSubmatch(v.out.Bytes()); found != nil && !v.came {
+		v.came = true
+		v.arrived <- string(found[1])
+	}
+	return len(p), nil
+}
+
+func (v *visitor) String() string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.out.String()
+}
+
+// joinIn does with plain kubectl what the demo proposes, each until it shows what it should or a
+// while has passed.
+func joinIn(ctx context.Context, arrived <-chan string) error {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	defer cancel()
+	var kubeconfig string
+	select {
+	case kubeconfig = <-arrived:
+	case <-ctx.Done():
+		return errors.New("the demo printed no kubeconfig")
+	}
+	for _, look := range []struct {
+		args []string
+		want *regexp.Regexp
+	}{
+		{[]string{"get", "nodes"}, regexp.MustCompile(`(?m)^general-023 +Ready `)},
+		{[]string{"top", "pods", "-n", "demo"}, regexp.MustCompile(`(?m)^shop-\S+ +[0-9]+m +[0-9]+Mi`)},
+		{[]string{"get", "wa", "-n", "demo"}, regexp.MustCompile(`^NAME +TARGET +MIN +MAX +CURRENT +DESIRED +METRIC +REASON +AGE *\n(?s:.*)shop +shop +2 +60 +[0-9]+ +[0-9]+ +(cpu|requests-per-second) +[A-Z][A-Za-z]+ +[0-9]`)},
+	} {
+		if err := kubectlUntil(ctx, kubeconfig, look.want, look.args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func kubectlUntil(ctx context.Context, kubeconfig string, want *regexp.Regexp, args ...string) error {
+	for {
+		out, err := exec.CommandContext(ctx, "kubectl", append([]string{"--kubeconfig=" + kubeconfig}, args...)...).CombinedOutput()
+		switch {
+		case errors.Is(err, exec.ErrNotFound):
+			return err
+		case err == nil && want.Match(out):
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("kubectl %s never showed %s; last: %w\n%s", strings.Join(args, " "), want, err, out)
+		case <-time.After(200 * time.Millisecond):
+		}
 	}
 }
 
@@ -133,12 +218,17 @@ func TestDemoRefuses(t *testing.T) {
 func execute(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
+	err := executeTo(t, &out, args...)
+	return out.String(), err
+}
+
+func executeTo(t *testing.T, out io.Writer, args ...string) error {
+	t.Helper()
 	cmd := newCommand()
 	cmd.SetArgs(args)
-	cmd.SetOut(&out)
-	cmd.SetErr(&out)
-	err := cmd.ExecuteContext(t.Context())
-	return out.String(), err
+	cmd.SetOut(out)
+	cmd.SetErr(out)
+	return cmd.ExecuteContext(t.Context())
 }
 
 func mustGetwd(t *testing.T) string {
