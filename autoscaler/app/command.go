@@ -8,6 +8,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
+
+	"github.com/plimsoll-k8s/plimsoll/pkg/buildinfo"
 )
 
 const example = `  # In a cluster, as the shipped manifests run it:
@@ -30,6 +32,7 @@ func NewCommand() *cobra.Command {
 metrics, as WorkloadAutoscaler objects ask for, from metrics.k8s.io and from
 Prometheus, and says in each object's status how it came to its number.`,
 		Example:       example,
+		Version:       buildinfo.Version(),
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,

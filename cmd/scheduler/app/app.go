@@ -8,12 +8,12 @@ import (
 	"io"
 	"maps"
 	"os"
-	"runtime/debug"
 	"slices"
 
 	"github.com/spf13/cobra"
 	schedulerapp "k8s.io/kubernetes/cmd/kube-scheduler/app"
 
+	"github.com/plimsoll-k8s/plimsoll/pkg/buildinfo"
 	"github.com/plimsoll-k8s/plimsoll/pkg/decisions"
 	"github.com/plimsoll-k8s/plimsoll/plugins"
 )
@@ -86,17 +86,7 @@ func PrintDecisions(asked <-chan os.Signal, recent *decisions.Ring, out io.Write
 	}
 }
 
-// version names this build and the kube-scheduler inside, as recorded by the Go
-// linker.
+// version names this build and the kube-scheduler inside.
 func version() string {
-	own, kubernetes := "(devel)", "unknown"
-	if build, ok := debug.ReadBuildInfo(); ok {
-		own = build.Main.Version
-		for _, module := range build.Deps {
-			if module.Path == "k8s.io/kubernetes" {
-				kubernetes = module.Version
-			}
-		}
-	}
-	return fmt.Sprintf("%s %s (kube-scheduler %s)", name, own, kubernetes)
+	return fmt.Sprintf("%s %s (kube-scheduler %s)", name, buildinfo.Version(), buildinfo.Module("k8s.io/kubernetes"))
 }
