@@ -63,7 +63,7 @@ func (s System) install(ctx context.Context, c *cluster.Cluster) (installed, err
 		if err != nil {
 			return installed{}, err
 		}
-		return installed{}, c.RunScheduler(cluster.Scheduler{Kubeconfig: kubeconfig})
+		return installed{}, c.RunScheduler(cluster.Scheduler{Kubeconfig: kubeconfig}) //nolint:contextcheck // runs until the cluster stops
 	}
 	if err := applyManifests(ctx, c); err != nil {
 		return installed{}, err
@@ -84,7 +84,7 @@ func startScheduler(ctx context.Context, c *cluster.Cluster, ring *decisions.Rin
 	if err != nil {
 		return err
 	}
-	return c.RunScheduler(cluster.Scheduler{
+	return c.RunScheduler(cluster.Scheduler{ //nolint:contextcheck // runs until the cluster stops
 		Configuration: config, Kubeconfig: kubeconfig,
 		Plugins: schedulerapp.Options(plugins.Options{Decisions: ring}),
 	})

@@ -146,7 +146,7 @@ func (v *Screen) draw(f Frame) {
 	}
 	b.WriteString("\x1b[J") // nothing of a taller picture stays
 	v.height = len(lines)
-	io.WriteString(v.Out, b.String())
+	fmt.Fprint(v.Out, b.String())
 }
 
 // picture is the screen without what stays below it.

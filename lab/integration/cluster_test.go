@@ -130,9 +130,9 @@ func testManifests(t *testing.T, c *lab) {
 	if _, err := exec.LookPath("kubectl"); err != nil {
 		t.Skip("no kubectl on PATH")
 	}
-	apply := func(context.Context) (bool, string, error) {
+	apply := func(ctx context.Context) (bool, string, error) {
 		// Twice on a fresh cluster, as everywhere: the first time the new kind may not be served yet.
-		out, err := exec.CommandContext(t.Context(), "kubectl", "--kubeconfig="+c.Kubeconfig, "apply", "-k", "../../manifests").CombinedOutput()
+		out, err := exec.CommandContext(ctx, "kubectl", "--kubeconfig="+c.Kubeconfig, "apply", "-k", "../../manifests").CombinedOutput()
 		return err == nil, string(out), nil
 	}
 	eventually(t, "kubectl apply -k manifests", apply)
