@@ -220,7 +220,7 @@ func (c *Cluster) Stop() error {
 	return errors.Join(append(c.errs, err)...)
 }
 
-// EvictionDelay is how long pods stay on a dead node once it is known to be dead, wall time.
+// evictionDelay is how long pods stay on a dead node once it is known to be dead, wall time.
 func (c Config) evictionDelay() time.Duration {
 	return max(time.Second, c.Pace.Wall(podEvictionDelay))
 }

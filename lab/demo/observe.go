@@ -3,7 +3,6 @@ package demo
 import (
 	"maps"
 	"slices"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/component-helpers/resource"
@@ -29,7 +28,6 @@ type NodeUse struct {
 // PendingPod is a pod that no node was found for yet.
 type PendingPod struct {
 	Namespace, Name string
-	Since           time.Time
 	// Fits names a node with room for it, empty if there is none.
 	Fits string
 }
@@ -73,7 +71,7 @@ func observe(nodeList []*corev1.Node, podList []*corev1.Pod) Observation {
 	}
 	for _, pod := range pending {
 		o.Pending = append(o.Pending, PendingPod{
-			Namespace: pod.Namespace, Name: pod.Name, Since: pod.CreationTimestamp.Time, Fits: firstFit(o.Nodes, pod),
+			Namespace: pod.Namespace, Name: pod.Name, Fits: firstFit(o.Nodes, pod),
 		})
 	}
 	return o
