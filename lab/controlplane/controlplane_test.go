@@ -45,20 +45,7 @@ func TestMain(m *testing.M) {
 		quiet.Redirect(io.Discard)
 		die(end, os.Getenv(dyingDirEnv))
 	}
-	log, err := os.CreateTemp("", "controlplane-test-*.log")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	quiet.Redirect(log)
-	code := m.Run()
-	if code != 0 {
-		if text, err := os.ReadFile(log.Name()); err == nil {
-			fmt.Fprintf(os.Stderr, "--- the components' last log lines\n%s", text[max(0, len(text)-16_000):])
-		}
-	}
-	os.Remove(log.Name())
-	os.Exit(code)
+	os.Exit(quiet.Tests(m))
 }
 
 // shortDir is an empty directory with a path short enough for a unix socket below it.

@@ -83,10 +83,8 @@ func (o *Observation) count(pod *corev1.Pod) {
 		o.Terminating++
 		return
 	}
-	for _, c := range pod.Status.Conditions {
-		if c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue {
-			o.Ready++
-		}
+	if nodes.PodReady(pod) {
+		o.Ready++
 	}
 }
 

@@ -68,7 +68,6 @@ type run struct {
 
 	result Result
 	fits   fitting
-	failed string // the node that was ended
 }
 
 // Run replays the scenario on a fresh cluster under the system and returns what it came to.
@@ -101,8 +100,6 @@ func (r *run) clusterConfig() cluster.Config {
 }
 
 func (r *run) play(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	if err := r.watch(ctx); err != nil {
 		return err
 	}
@@ -217,8 +214,7 @@ func (r *run) createAutoscalers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// Four scrapes at least, and a minute of trace time.
-	window := max(4*r.Pace.Wall(15*time.Second), r.Pace.Wall(time.Minute))
+	window := r.Pace.Wall(time.Minute) // four scrapes
 	for _, w := range workloads {
 		if !w.autoscaled() {
 			continue
@@ -311,7 +307,7 @@ func (r *run) observe(now time.Time, wall, elapsed time.Duration) error {
 	r.result.Apps = r.cluster.Traffic.Stats()
 	r.view.Show(Frame{
 		System: r.system, Elapsed: elapsed, Length: r.Length, Trace: r.Trace, Observation: o, Scaled: scaled,
-		Result: &r.result, FailedNode: r.failed,
+		Result: &r.result,
 	})
 	return nil
 }
@@ -339,26 +335,25 @@ func (r *run) disturb(ctx context.Context, elapsed time.Duration) error {
 	switch {
 	case !r.FailNode:
 		return nil
-	case r.failed == "" && elapsed >= r.Length/2:
-		r.failed = r.result.last.observation.fullest()
-		r.result.FailedNode, r.result.failedAt = r.failed, elapsed
-		r.view.Event(elapsed, "node "+r.failed+" ends")
-		return r.cluster.Nodes.Fail(ctx, r.failed)
-	case r.failed != "" && !r.result.recovered && elapsed >= r.Length*3/4:
+	case r.result.FailedNode == "" && elapsed >= r.Length/2:
+		r.result.FailedNode, r.result.failedAt = r.result.last.observation.fullest(), elapsed
+		r.view.Event(elapsed, "node "+r.result.FailedNode+" ends")
+		return r.cluster.Nodes.Fail(ctx, r.result.FailedNode)
+	case r.result.FailedNode != "" && !r.result.recovered && elapsed >= r.Length*3/4:
 		r.result.recovered = true
-		r.view.Event(elapsed, "node "+r.failed+" comes back")
-		return r.cluster.Nodes.Recover(ctx, r.failed)
+		r.view.Event(elapsed, "node "+r.result.FailedNode+" comes back")
+		return r.cluster.Nodes.Recover(ctx, r.result.FailedNode)
 	}
 	return nil
 }
 
 // recordHealing notes when, after the node's end was noticed, all workloads are ready again.
 func (r *run) recordHealing(elapsed time.Duration) {
-	if r.failed == "" || r.result.HealedAfter > 0 {
+	if r.result.FailedNode == "" || r.result.HealedAfter > 0 {
 		return
 	}
 	for _, n := range r.result.last.observation.Nodes {
-		if n.Name == r.failed && n.Ready {
+		if n.Name == r.result.FailedNode && n.Ready {
 			return // not noticed yet, or back before it was
 		}
 	}

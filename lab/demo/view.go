@@ -30,7 +30,6 @@ type Frame struct {
 	Observation     Observation
 	Scaled          []Scaled
 	Result          *Result
-	FailedNode      string
 }
 
 // Lines is the view for a file, a pipe or CI: a line now and then.

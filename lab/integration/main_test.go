@@ -4,7 +4,6 @@ package integration
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"testing"
 	"time"
@@ -15,22 +14,7 @@ import (
 )
 
 // TestMain keeps the components' logs for the case that something fails.
-func TestMain(m *testing.M) {
-	log, err := os.CreateTemp("", "integration-test-*.log")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	quiet.Redirect(log)
-	code := m.Run()
-	if code != 0 {
-		if text, err := os.ReadFile(log.Name()); err == nil {
-			fmt.Fprintf(os.Stderr, "--- the components' last log lines\n%s", text[max(0, len(text)-16_000):])
-		}
-	}
-	os.Remove(log.Name())
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(quiet.Tests(m)) }
 
 // eventually polls until the condition holds; an error that it returns ends the test. What it says last is in the message.
 func eventually(tb testing.TB, what string, condition func(ctx context.Context) (held bool, seen string, err error)) {

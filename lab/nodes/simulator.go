@@ -208,6 +208,16 @@ func Ready(node *corev1.Node) bool {
 	return false
 }
 
+// PodReady reports a pod's Ready condition.
+func PodReady(pod *corev1.Pod) bool {
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodReady {
+			return c.Status == corev1.ConditionTrue
+		}
+	}
+	return false
+}
+
 // stages are kwok's own stages with our delays.
 func (c Config) stages() (map[internalversion.StageResourceRef][]*internalversion.Stage, error) {
 	var pod, node []*internalversion.Stage

@@ -223,22 +223,13 @@ func modelPods(list []*corev1.Pod, alive map[string]bool) ([]application.Pod, ma
 		}
 		byName[pod.Name] = pod
 		p := application.Pod{Name: pod.Name, Running: pod.Status.Phase == corev1.PodRunning}
-		p.Ready = p.Running && pod.DeletionTimestamp == nil && podReady(pod)
+		p.Ready = p.Running && pod.DeletionTimestamp == nil && nodes.PodReady(pod)
 		if alive[pod.Spec.NodeName] {
 			p.Cores = cpuLimitCores(pod)
 		}
 		out = append(out, p)
 	}
 	return out, byName
-}
-
-func podReady(pod *corev1.Pod) bool {
-	for _, c := range pod.Status.Conditions {
-		if c.Type == corev1.PodReady {
-			return c.Status == corev1.ConditionTrue
-		}
-	}
-	return false
 }
 
 // cpuLimitCores is what the pod's containers may use: their limits, or where there is none, the
