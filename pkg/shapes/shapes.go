@@ -114,7 +114,7 @@ func units(name v1.ResourceName, quantity resource.Quantity) int64 {
 }
 
 func isBeyondUnits(name v1.ResourceName, quantity resource.Quantity) bool {
-	if quantity.Value() < math.MaxInt64/1000 { // not near, in either unit
+	if quantity.AsApproximateFloat64() < 1e15 { // far below in either unit, and cheaper
 		return false
 	}
 	return quantity.Cmp(*resource.NewScaledQuantity(math.MaxInt64, scaleOf(name))) > 0
