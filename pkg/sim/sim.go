@@ -1,0 +1,277 @@
+// Package sim replays pods through the real scheduler framework in virtual time,
+// without an API server: kube-scheduler's own code filters, scores, normalises and
+// weighs, so that a simulation, a what-if and production share every line of that.
+//
+// One profile schedules one pod after another, each on all nodes. What is not
+// simulated is refused with an error instead of answered wrongly: pod groups, claims
+// of devices, binding of volumes, waiting in Permit, nominations. Preemption does not
+// run: a pod that fits nowhere stays pending. A gated pod is pending too; Schedule it
+// again without its gates.
+package sim
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	v1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
+	"k8s.io/klog/v2"
+	fwk "k8s.io/kube-scheduler/framework"
+	"k8s.io/kubernetes/pkg/features"
+	"k8s.io/kubernetes/pkg/scheduler/apis/config"
+	schedulercache "k8s.io/kubernetes/pkg/scheduler/backend/cache"
+	"k8s.io/kubernetes/pkg/scheduler/framework"
+	frameworkplugins "k8s.io/kubernetes/pkg/scheduler/framework/plugins"
+	"k8s.io/kubernetes/pkg/scheduler/framework/plugins/nodevolumelimits"
+	frameworkruntime "k8s.io/kubernetes/pkg/scheduler/framework/runtime"
+	"k8s.io/kubernetes/pkg/scheduler/metrics"
+	"k8s.io/utils/clock"
+)
+
+// Config says what is simulated.
+type Config struct {
+	// Profile is one scheduler profile with its defaults; see LoadProfile. Its
+	// percentageOfNodesToScore is not read: every pod sees every node.
+	Profile config.KubeSchedulerProfile
+	// Plugins are factories beside the in-tree ones, by name. May be nil.
+	Plugins frameworkruntime.Registry
+	// Start is the virtual time at which the simulation begins.
+	Start time.Time
+	// Clock is the virtual clock, for plugins that are built around one. Start must
+	// then be zero or the clock's time. Nil: a new one at Start.
+	Clock *Clock
+	// TieBreak orders the names of nodes with equal total scores: the first gets the
+	// pod. It must tell any two names apart. Nil: the smallest name. kube-scheduler
+	// takes any of them.
+	TieBreak func(a, b string) int
+	// Exhaustive filters and scores every node for every pod, as if nothing were
+	// kept between pods of one signature. It is slow; the nodes chosen are the same.
+	Exhaustive bool
+}
+
+// Simulator schedules pods one at a time in virtual time. It belongs to one
+// goroutine; only its clock and its listers may be read by others.
+type Simulator struct {
+	ctx       context.Context // of New, which has to outlive the framework's goroutines
+	logger    klog.Logger
+	framework framework.Framework
+	cache     schedulercache.Cache
+	snapshot  *schedulercache.Snapshot
+	informers *informerSet
+	clock     *Clock
+	work      []*periodic
+
+	profile    string
+	tieBreak   func(a, b string) int
+	exhaustive bool
+
+	pods     map[types.UID]*v1.Pod // as the informer has them: pending and bound
+	revision int64                 // of the objects that the simulator wrote itself
+
+	// The snapshot's nodes, each with an index that holds until a node comes or goes.
+	nodes       []fwk.NodeInfo
+	names       []string
+	generations []int64
+	index       map[string]int
+	touched     []int // indexes of nodes that the snapshot shows as they were
+	relist      bool  // nodes came or went
+
+	memories memories
+	scratch  scratch
+}
+
+// New builds the framework of one profile. The goroutines that the framework itself
+// starts (for its metrics) end with ctx.
+func New(ctx context.Context, c Config) (*Simulator, error) {
+	c, err := c.complete()
+	if err != nil {
+		return nil, err
+	}
+	informers, err := newInformerSet()
+	if err != nil {
+		return nil, err
+	}
+	s := &Simulator{
+		ctx:    ctx,
+		logger: klog.FromContext(ctx),
+		cache: schedulercache.New(ctx, nil,
+			utilfeature.DefaultFeatureGate.Enabled(features.GenericWorkload),
+			utilfeature.DefaultFeatureGate.Enabled(features.CompositePodGroup)),
+		snapshot:   schedulercache.NewEmptySnapshot(),
+		informers:  informers,
+		clock:      c.Clock,
+		profile:    c.Profile.SchedulerName,
+		tieBreak:   c.TieBreak,
+		exhaustive: c.Exhaustive,
+		pods:       map[types.UID]*v1.Pod{},
+		memories:   newMemories(),
+	}
+	if s.framework, err = s.newFramework(ctx, c); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (c Config) complete() (Config, error) {
+	if c.Profile.Plugins == nil {
+		return c, fmt.Errorf("profile.plugins: must be set; see LoadProfile")
+	}
+	if c.Clock == nil {
+		c.Clock = NewClock(c.Start)
+	}
+	if !c.Start.IsZero() && !c.Start.Equal(c.Clock.Now()) {
+		return c, fmt.Errorf("start: %s is not the time of the clock, which is %s", c.Start, c.Clock.Now())
+	}
+	if c.TieBreak == nil {
+		c.TieBreak = smallestName
+	}
+	return c, nil
+}
+
+// newFramework wires the framework as kube-scheduler's New does.
+func (s *Simulator) newFramework(ctx context.Context, c Config) (framework.Framework, error) {
+	registry := frameworkplugins.NewInTreeRegistry()
+	if err := registry.Merge(c.Plugins); err != nil {
+		return nil, fmt.Errorf("plugins: %w", err)
+	}
+	metrics.Register()
+	factory := s.informers.factory
+	built, err := frameworkruntime.NewFramework(ctx, registry, &c.Profile,
+		frameworkruntime.WithComponentConfigVersion("kubescheduler.config.k8s.io/v1"),
+		frameworkruntime.WithClientSet(s.informers.client),
+		frameworkruntime.WithEventRecorder(noEvents{}),
+		frameworkruntime.WithInformerFactory(factory),
+		frameworkruntime.WithSharedDRAManager(noDevices{}),
+		frameworkruntime.WithSharedCSIManager(nodevolumelimits.NewCSIManager(factory.Storage().V1().CSINodes().Lister())),
+		frameworkruntime.WithSnapshotSharedLister(s.snapshot),
+		frameworkruntime.WithMutableSnapshotLister(s.snapshot),
+		frameworkruntime.WithPodNominator(noNominations{}),
+		frameworkruntime.WithPodActivator(noActivation{}),
+		frameworkruntime.WithPodGroupManager(s.cache),
+		frameworkruntime.WithParallelism(1),
+		frameworkruntime.WithWaitingPods(frameworkruntime.NewWaitingPodsMap()),
+		frameworkruntime.WithPodsInPreBind(frameworkruntime.NewPodsInPreBindMap()),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("profile %q: %w", c.Profile.SchedulerName, err)
+	}
+	return built, nil
+}
+
+// Framework returns the framework of the profile. Its informers and snapshot are the
+// simulator's; the snapshot is as the pod scheduled last found it.
+func (s *Simulator) Framework() framework.Framework { return s.framework }
+
+// Clock returns the virtual clock.
+func (s *Simulator) Clock() clock.PassiveClock { return s.clock }
+
+// AddNode lets a node join. Nothing is kept of what was found for pods before.
+func (s *Simulator) AddNode(node *v1.Node) error {
+	if node.Name == "" {
+		return fmt.Errorf("metadata.name: a node must have one")
+	}
+	nodes := s.informers.of(node)
+	if nodes.has(node) {
+		return fmt.Errorf("metadata.name: node %q is there already", node.Name)
+	}
+	s.cache.AddNode(s.logger, node)
+	s.relist = true
+	return nodes.set(node)
+}
+
+// RemoveNode lets a node leave. Its pods stay bound to it, unseen by any plugin,
+// until they are deleted.
+func (s *Simulator) RemoveNode(name string) error {
+	nodes := s.informers.of(&v1.Node{})
+	node, found := nodes.get(name)
+	if !found {
+		return fmt.Errorf("node %q is not there", name)
+	}
+	if err := s.cache.RemoveNode(s.logger, node.(*v1.Node)); err != nil {
+		return fmt.Errorf("remove node %q: %w", name, err)
+	}
+	s.relist = true
+	return nodes.remove(node)
+}
+
+// AddObject adds an object of any kind that the informer factory knows (ReplicaSets,
+// Jobs, PodDisruptionBudgets), or replaces the one of that name. Pods and nodes have
+// methods of their own.
+func (s *Simulator) AddObject(obj runtime.Object) error {
+	switch obj.(type) {
+	case *v1.Pod:
+		return fmt.Errorf("a pod is added by Schedule or Place")
+	case *v1.Node:
+		return fmt.Errorf("a node is added by AddNode")
+	}
+	kind := s.informers.of(obj)
+	if kind == nil {
+		return fmt.Errorf("%T: the informer factory knows no such kind", obj)
+	}
+	s.Flush()
+	return kind.set(obj)
+}
+
+// FlushScores voids the raw scores kept. Call it when a plugin's background state
+// changed, on which its Score depends beside the pod and the node. Verdicts of
+// filters are kept.
+func (s *Simulator) FlushScores() { s.memories.scoreEpoch++ }
+
+// Flush voids all that is kept: scores, and verdicts of filters.
+func (s *Simulator) Flush() { s.memories.epoch++ }
+
+// NodeInfos returns the nodes as they are now, in the order of the snapshot. They are
+// the framework's own and valid until the next call of any method: read only.
+func (s *Simulator) NodeInfos() ([]fwk.NodeInfo, error) {
+	if err := s.refresh(); err != nil {
+		return nil, err
+	}
+	return s.nodes, nil
+}
+
+// refresh brings the snapshot up to date with the cache.
+func (s *Simulator) refresh() error {
+	if err := s.cache.UpdateSnapshot(s.logger, s.snapshot); err != nil {
+		return fmt.Errorf("update the snapshot: %w", err)
+	}
+	if !s.relist {
+		for _, i := range s.touched {
+			s.generations[i] = s.nodes[i].GetGeneration()
+		}
+		s.touched = s.touched[:0]
+		return nil
+	}
+	nodes, err := s.snapshot.List()
+	if err != nil {
+		return fmt.Errorf("list the nodes: %w", err)
+	}
+	s.nodes, s.touched, s.relist = nodes, s.touched[:0], false
+	s.names, s.generations = s.names[:0], s.generations[:0]
+	s.index = make(map[string]int, len(nodes))
+	for i, node := range nodes {
+		s.names = append(s.names, node.Node().Name)
+		s.generations = append(s.generations, node.GetGeneration())
+		s.index[node.Node().Name] = i
+	}
+	s.Flush()
+	return nil
+}
+
+func (s *Simulator) nextRevision() string {
+	s.revision++
+	return strconv.FormatInt(s.revision, 10)
+}
+
+func smallestName(a, b string) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
