@@ -52,7 +52,7 @@ func binOf(seconds float64) int {
 
 // history is what was seen of a group in each bin of age.
 type history struct {
-	ends [bins]int64
+	ends [bins]uint32
 	time [bins]int64 // that pods spent in it, µs
 }
 

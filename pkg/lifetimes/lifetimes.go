@@ -64,11 +64,13 @@ type Learner struct {
 	maxGroups int
 	latest    atomic.Pointer[Snapshot]
 
-	mu     sync.Mutex
-	runs   map[types.UID]*run
-	root   *group
-	groups map[groupKey]*group // all but the root
-	// The groups, the latest used in front. A workload whose own history does not
+	mu        sync.Mutex
+	runs      map[types.UID]*run
+	root      *group
+	shapes    map[string]*group
+	replicas  map[shapeAndSize]*group
+	workloads map[workload.Key]*group
+	// All groups but the root, the latest used in front. A workload whose own history does not
 	// count yet is fresh: the many that come once shall not displace the others.
 	fresh, proven *list.List
 }
@@ -84,21 +86,24 @@ const (
 	levels
 )
 
-type groupKey struct {
-	level    level
-	shape    string
-	size     int // floor(log2 replicas)
-	workload workload.Key
+// shapeAndSize names the pods of a shape with about as many replicas.
+type shapeAndSize struct {
+	shape *group
+	size  int // floor(log2 replicas)
 }
 
 // group is pods that are thought to live alike.
 type group struct {
-	key     groupKey
+	level    level
+	shape    string       // of ofShape
+	sized    shapeAndSize // of ofReplicas
+	workload workload.Key // of ofWorkload
+
 	parent  *group // nil for the root
 	history *history
 	place   *list.Element // nil for the root and for a group that made way
 
-	episodes      int   // groups of a workload only
+	episodes      int   // of ofWorkload
 	latestEpisode int64 // its start, µs since 1970
 }
 
@@ -124,7 +129,9 @@ func NewLearner(c Config) (*Learner, error) {
 		maxGroups: c.MaxGroups,
 		runs:      map[types.UID]*run{},
 		root:      &group{history: &history{}},
-		groups:    map[groupKey]*group{},
+		shapes:    map[string]*group{},
+		replicas:  map[shapeAndSize]*group{},
+		workloads: map[workload.Key]*group{},
 		fresh:     list.New(),
 		proven:    list.New(),
 	}
@@ -206,41 +213,43 @@ func (l *Learner) Latest() *Snapshot { return l.latest.Load() }
 // chain returns the groups of a key, made where they do not exist.
 func (l *Learner) chain(key Key) [levels]*group {
 	chain := [levels]*group{ofCluster: l.root}
-	parent := l.root
-	for _, k := range key.groups() {
-		if k.level == ofCluster {
-			break
-		}
-		g, exists := l.groups[k]
+	shape, exists := l.shapes[key.Shape]
+	if !exists {
+		shape = l.add(&group{level: ofShape, shape: key.Shape})
+		l.shapes[key.Shape] = shape
+	}
+	shape.parent, chain[ofShape] = l.root, shape
+	narrowest := shape
+	if size, known := sizeOf(key.Replicas); known {
+		sized := shapeAndSize{shape, size}
+		g, exists := l.replicas[sized]
 		if !exists {
-			g = &group{key: k, history: &history{}}
-			l.groups[k] = g
-			g.place = l.listOf(g).PushFront(g)
+			g = l.add(&group{level: ofReplicas, sized: sized})
+			l.replicas[sized] = g
 		}
-		g.parent = parent
-		parent = g
-		chain[k.level] = g
+		g.parent, chain[ofReplicas] = shape, g
+		narrowest = g
+	}
+	if !key.Workload.IsZero() {
+		g, exists := l.workloads[key.Workload]
+		if !exists {
+			g = l.add(&group{level: ofWorkload, workload: key.Workload})
+			l.workloads[key.Workload] = g
+		}
+		g.parent, chain[ofWorkload] = narrowest, g
 	}
 	l.use(chain)
-	for len(l.groups) >= l.maxGroups { // the root is one
+	for l.fresh.Len()+l.proven.Len() >= l.maxGroups { // the root is one
 		l.dismiss()
 	}
 	return chain
 }
 
-// groups lists the groups of a key below the root, the widest first. What is left
-// of the list are zero keys.
-func (k Key) groups() [levels - 1]groupKey {
-	keys := [levels - 1]groupKey{{level: ofShape, shape: k.Shape}}
-	n := 1
-	if size, known := sizeOf(k.Replicas); known {
-		keys[n] = groupKey{level: ofReplicas, shape: k.Shape, size: size}
-		n++
-	}
-	if !k.Workload.IsZero() {
-		keys[n] = groupKey{level: ofWorkload, workload: k.Workload}
-	}
-	return keys
+// add puts a new group in front.
+func (l *Learner) add(g *group) *group {
+	g.history = &history{}
+	g.place = l.listOf(g).PushFront(g)
+	return g
 }
 
 // sizeOf returns floor(log2 replicas): 1, 2 to 3, 4 to 7 and so on are alike.
@@ -248,8 +257,8 @@ func sizeOf(replicas int) (int, bool) {
 	return bits.Len(uint(max(replicas, 0))) - 1, replicas > 0
 }
 
-// use moves groups to the front, the widest last, so that none makes way before
-// the narrower ones below it.
+// use moves groups to the front, the widest last: no shape makes way before its
+// numbers of replicas.
 func (l *Learner) use(chain [levels]*group) {
 	for i := levels - 1; i > ofCluster; i-- {
 		if g := chain[i]; g != nil && g.place != nil {
@@ -259,7 +268,7 @@ func (l *Learner) use(chain [levels]*group) {
 }
 
 func (l *Learner) listOf(g *group) *list.List {
-	if g.key.level == ofWorkload && g.episodes < minEpisodes {
+	if g.level == ofWorkload && g.episodes < minEpisodes {
 		return l.fresh
 	}
 	return l.proven
@@ -273,7 +282,14 @@ func (l *Learner) dismiss() {
 		from = l.fresh
 	}
 	g := from.Remove(from.Back()).(*group)
-	delete(l.groups, g.key)
+	switch g.level {
+	case ofShape:
+		delete(l.shapes, g.shape)
+	case ofReplicas:
+		delete(l.replicas, g.sized)
+	case ofWorkload:
+		delete(l.workloads, g.workload)
+	}
 	g.history, g.place = nil, nil // its running pods still point to it
 }
 

@@ -352,14 +352,15 @@ func TestReadingAllocatesNothing(t *testing.T) {
 	}
 }
 
-// busy is a learner with n running pods in 4096 groups.
+// busy is a learner with n running pods of 1000 workloads in 200 shapes.
 func busy(b *testing.B, n int) (*lifetimes.Learner, func(i int) lifetimes.Key) {
 	l := newLearner(b, lifetimes.Config{})
 	key := func(i int) lifetimes.Key {
+		i %= 1000
 		return lifetimes.Key{
-			Shape:    fmt.Sprintf("cpu=%d,memory=1073741824", i%500),
+			Shape:    fmt.Sprintf("cpu=%d,memory=1073741824", i%200),
 			Replicas: i % 64,
-			Workload: workload.Key{Namespace: "default", Kind: "Deployment", Name: fmt.Sprint("service-", i%2000)},
+			Workload: workload.Key{Namespace: "default", Kind: "Deployment", Name: fmt.Sprint("service-", i)},
 		}
 	}
 	for i := range n {
@@ -376,29 +377,33 @@ func BenchmarkRefresh10000Running(b *testing.B) {
 		now = now.Add(10 * time.Minute)
 		groups = l.Refresh(now).Groups()
 	}
-	if groups < 1000 {
+	if groups < 500 {
 		b.Fatalf("%d groups", groups)
 	}
 }
 
-// An event is a start or an end.
+// An event is a start or an end. New workloads come once each and make others
+// make way.
 func BenchmarkEvent(b *testing.B) {
-	l, keyOf := busy(b, 10_000)
-	keys := make([]lifetimes.Key, 2000)
-	uids := make([]types.UID, len(keys))
-	for i := range keys {
-		keys[i], uids[i] = keyOf(i), types.UID(fmt.Sprintf("00000000-0000-4000-9000-%012d", i))
-	}
-	b.ReportAllocs()
-	n := 0
-	for b.Loop() {
-		i := n / 2 % len(keys)
-		if n%2 == 0 {
-			l.Started(uids[i], keys[i], start)
-		} else {
-			l.Ended(uids[i], start.Add(time.Hour))
-		}
-		n++
+	for name, workloads := range map[string]int{"known workloads": 1000, "new workloads": 20_000} {
+		b.Run(name, func(b *testing.B) {
+			l, keyOf := busy(b, 10_000)
+			keys, uids := make([]lifetimes.Key, workloads), make([]types.UID, workloads)
+			for i := range keys {
+				keys[i], uids[i] = keyOf(i), types.UID(fmt.Sprintf("00000000-0000-4000-9000-%012d", i))
+				keys[i].Workload.Name = fmt.Sprint("service-", i)
+			}
+			b.ReportAllocs()
+			n := 0
+			for b.Loop() {
+				if i := n / 2 % workloads; n%2 == 0 {
+					l.Started(uids[i], keys[i], start)
+				} else {
+					l.Ended(uids[i], start.Add(time.Hour))
+				}
+				n++
+			}
+		})
 	}
 }
 

@@ -12,12 +12,12 @@ import (
 type Snapshot struct {
 	tables    []table // the root's first
 	shapes    map[string]GroupID
-	replicas  map[shapeAndSize]GroupID
+	replicas  map[idAndSize]GroupID
 	workloads map[workload.Key]GroupID
 }
 
-type shapeAndSize struct {
-	shape string
+type idAndSize struct {
+	shape GroupID
 	size  int
 }
 
@@ -32,12 +32,13 @@ func (s *Snapshot) Group(key Key) GroupID {
 			return id
 		}
 	}
+	shape := s.shapes[key.Shape]
 	if size, known := sizeOf(key.Replicas); known {
-		if id, known := s.replicas[shapeAndSize{key.Shape, size}]; known {
+		if id, known := s.replicas[idAndSize{shape, size}]; known {
 			return id
 		}
 	}
-	return s.shapes[key.Shape]
+	return shape
 }
 
 // Groups returns how many groups are told apart, 1 or more.
@@ -75,47 +76,36 @@ func (s *Snapshot) SurvivalUntil(key Key, age, deadline time.Duration) Curve {
 func (l *Learner) snapshot() *Snapshot {
 	prior := unlearned()
 	s := &Snapshot{
-		tables:    make([]table, 1, 1+len(l.groups)),
-		shapes:    map[string]GroupID{},
-		replicas:  map[shapeAndSize]GroupID{},
+		tables:    make([]table, 1, 1+l.proven.Len()),
+		shapes:    make(map[string]GroupID, len(l.shapes)),
+		replicas:  make(map[idAndSize]GroupID, len(l.replicas)),
 		workloads: map[workload.Key]GroupID{},
 	}
 	s.tables[0] = l.root.history.shrunk(&prior, clusterPrior)
 	ids := map[*group]GroupID{l.root: 0}
-	var below [levels][]*group
-	for _, g := range l.groups {
-		below[g.key.level] = append(below[g.key.level], g)
+	for name, g := range l.shapes {
+		ids[g] = s.add(g, ids)
+		s.shapes[name] = ids[g]
 	}
-	for _, groups := range below {
-		for _, g := range groups {
-			if g.key.level == ofWorkload && g.episodes < minEpisodes {
-				continue
-			}
-			ids[g] = s.add(g, &s.tables[ids[g.parentKept()]])
+	for sized, g := range l.replicas {
+		ids[g] = s.add(g, ids)
+		s.replicas[idAndSize{ids[sized.shape], sized.size}] = ids[g]
+	}
+	for name, g := range l.workloads {
+		if g.episodes >= minEpisodes {
+			s.workloads[name] = s.add(g, ids)
 		}
 	}
 	return s
 }
 
-// parentKept returns the nearest group above that did not make way.
-func (g *group) parentKept() *group {
+// add makes a group's table with that of the nearest group above as prior, of
+// those that did not make way.
+func (s *Snapshot) add(g *group, ids map[*group]GroupID) GroupID {
 	parent := g.parent
 	for parent.history == nil {
 		parent = parent.parent
 	}
-	return parent
-}
-
-func (s *Snapshot) add(g *group, parent *table) GroupID {
-	id := GroupID(len(s.tables))
-	s.tables = append(s.tables, g.history.shrunk(parent, priorEnds))
-	switch g.key.level {
-	case ofShape:
-		s.shapes[g.key.shape] = id
-	case ofReplicas:
-		s.replicas[shapeAndSize{g.key.shape, g.key.size}] = id
-	case ofWorkload:
-		s.workloads[g.key.workload] = id
-	}
-	return id
+	s.tables = append(s.tables, g.history.shrunk(&s.tables[ids[parent]], priorEnds))
+	return GroupID(len(s.tables) - 1)
 }
