@@ -7,6 +7,14 @@
 // of devices, binding of volumes, waiting in Permit, nominations. Preemption does not
 // run: a pod that fits nowhere stays pending. A gated pod is pending too; Schedule it
 // again without its gates.
+//
+// It is quick because it keeps, for each signature (SignPod), the verdict of Filter
+// and the raw scores of every node, and asks again only about nodes that changed. So
+// what a plugin's Filter and Score say of a node has to follow from that node, from
+// what the plugin signs of the pod, and from background state that changes with a
+// call of FlushScores or Flush; what PreScore and NormalizeScore add may read every
+// node. A plugin that looks at other nodes in Filter or Score refuses to sign, as in
+// production, or is run with Config.Exhaustive.
 package sim
 
 import (
@@ -85,7 +93,7 @@ type Simulator struct {
 }
 
 // New builds the framework of one profile. The goroutines that the framework itself
-// starts (for its metrics) end with ctx.
+// and its cache start (for their metrics) end with ctx.
 func New(ctx context.Context, c Config) (*Simulator, error) {
 	c, err := c.complete()
 	if err != nil {
@@ -95,6 +103,7 @@ func New(ctx context.Context, c Config) (*Simulator, error) {
 	if err != nil {
 		return nil, err
 	}
+	metrics.Register() // first: the cache counts its nodes from a goroutine
 	s := &Simulator{
 		ctx:    ctx,
 		logger: klog.FromContext(ctx),
@@ -138,7 +147,6 @@ func (s *Simulator) newFramework(ctx context.Context, c Config) (framework.Frame
 	if err := registry.Merge(c.Plugins); err != nil {
 		return nil, fmt.Errorf("plugins: %w", err)
 	}
-	metrics.Register()
 	factory := s.informers.factory
 	built, err := frameworkruntime.NewFramework(ctx, registry, &c.Profile,
 		frameworkruntime.WithComponentConfigVersion("kubescheduler.config.k8s.io/v1"),
