@@ -174,7 +174,7 @@ func (l *Learner) Ended(uid types.UID, at time.Time) {
 	if end < r.entered {
 		return // before it was first seen: no observation
 	}
-	r.end(end.bin())
+	r.end(max(end-1, 0).bin()) // an end on an edge is of the bin in which the pod lived
 	l.use(r.groups)
 	if g := r.groups[ofWorkload]; g != nil && g.place != nil && g.isNextEpisode(r.start) {
 		l.prove(g)

@@ -92,6 +92,14 @@ func TestSurvivalConvergesToWhatIsSeen(t *testing.T) {
 	}
 }
 
+func TestAnEndOnAnEdgeIsOfTheBinThatThePodLivedIn(t *testing.T) {
+	c := newTown(t, lifetimes.Config{})
+	c.live(1000, small, 5*time.Minute) // the first bin ends there
+	if got := c.Refresh(c.now).Survival(small, 0); math.Abs(got[1]-math.Exp(-1)) > 0.02 {
+		t.Errorf("alive after 5 minutes: %.2f, want a constant hazard's 0.37", got[1])
+	}
+}
+
 func TestPodsThatStillRunCountWithTheirTime(t *testing.T) {
 	c := newTown(t, lifetimes.Config{})
 	c.live(50, small, 10*time.Minute)
@@ -109,7 +117,7 @@ func TestGroupsSayWhatTheyKnowAndElseWhatTheirParentKnows(t *testing.T) {
 	const short, long = 10 * time.Minute, 20 * time.Hour
 	large := lifetimes.Key{Shape: "large"}
 	c := newTown(t, lifetimes.Config{})
-	c.live(200, small, short)
+	c.live(400, small, short)
 	c.live(200, large, long)
 	c.live(200, lifetimes.Key{Shape: "small", Replicas: 100}, long)
 	for range 5 { // five runs of a CronJob, an hour apart
