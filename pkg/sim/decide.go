@@ -133,20 +133,31 @@ func (s *Simulator) filter(state fwk.CycleState, pod *v1.Pod, known *memory) err
 	return nil
 }
 
-// score brings the raw scores of the candidates up to date, and has the framework
-// normalise, weigh and add them.
+// score has the framework score the candidates: raw scores, normalised, weighed and
+// added.
 func (s *Simulator) score(state fwk.CycleState, pod *v1.Pod, known *memory) error {
-	s.scratch.scores = slices.Grow(s.scratch.scores[:0], len(s.nodes))[:len(s.scratch.at)]
 	if !s.framework.HasScorePlugins() {
-		for k, i := range s.scratch.at {
-			s.scratch.scores[k] = fwk.NodePluginScores{Name: s.names[i], TotalScore: 1}
+		s.scratch.scores = s.scratch.scores[:0]
+		for _, i := range s.scratch.at {
+			s.scratch.scores = append(s.scratch.scores, fwk.NodePluginScores{Name: s.names[i], TotalScore: 1})
 		}
 		return nil
 	}
 	if status := s.framework.RunPreScorePlugins(s.ctx, state, pod, s.scratch.candidates); !status.IsSuccess() {
 		return status.AsError()
 	}
+	if known == &s.scratch.blank { // nothing to keep: as kube-scheduler does it
+		scores, status := s.framework.RunScorePlugins(s.ctx, state, pod, s.scratch.candidates)
+		s.scratch.scores = scores
+		return status.AsError()
+	}
+	return s.scoreAgain(state, pod, known)
+}
+
+// scoreAgain scores the candidates that changed, and normalises the scores of all.
+func (s *Simulator) scoreAgain(state fwk.CycleState, pod *v1.Pod, known *memory) error {
 	known.expectScores(state.GetSkipScorePlugins())
+	s.scratch.scores = slices.Grow(s.scratch.scores[:0], len(s.nodes))[:len(s.scratch.at)]
 	for k, i := range s.scratch.at {
 		if known.scored[i] == s.generations[i] {
 			continue

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	v1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -67,6 +68,25 @@ func TestDepartedPodsMakeRoom(t *testing.T) {
 	s.Delete(first) // departed already
 	if got := schedule(t, s, second); got.Node != "a" {
 		t.Errorf("after the first departed: %+v", got)
+	}
+}
+
+func TestExtendedResourcesAreCounted(t *testing.T) {
+	gpus := resource.MustParse("2")
+	for name, config := range map[string]string{"by the shipped profile": shipped(t), "by Kubernetes' default": header} {
+		t.Run(name, func(t *testing.T) {
+			s := simulate(t, config, nil)
+			addNodes(t, s, node("a", "64", "64Gi"), node("b", "64", "64Gi", func(n *v1.Node) { n.Status.Allocatable["example.com/gpu"] = gpus }))
+			var got []string
+			for i := range 3 {
+				got = append(got, schedule(t, s, pod(named("p", i), "1", "1Gi", func(p *v1.Pod) {
+					p.Spec.Containers[0].Resources.Requests["example.com/gpu"] = resource.MustParse("1")
+				})).Node)
+			}
+			if diff := cmp.Diff([]string{"b", "b", ""}, got); diff != "" {
+				t.Errorf("nodes (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 
@@ -334,6 +354,68 @@ func TestHandlersHearWhatHappensInOrder(t *testing.T) {
 	if diff := cmp.Diff(want, a.heard); diff != "" {
 		t.Errorf("heard (-want +got):\n%s", diff)
 	}
+}
+
+func TestAPodThatAPluginTurnsDownLeavesNoTrace(t *testing.T) {
+	for name, c := range map[string]struct {
+		reserve, permit *fwk.Status
+		why, err        string
+	}{
+		"in Reserve": {
+			reserve: fwk.NewStatus(fwk.Unschedulable, "no licence"), why: "1 no licence",
+		},
+		"in Permit": {
+			permit: fwk.NewStatus(fwk.Unschedulable, "no quorum"), why: "1 no quorum",
+		},
+		"by waiting in Permit": {
+			permit: fwk.NewStatus(fwk.Wait, "for the others"), err: "permit: waiting is not simulated: for the others",
+		},
+		"by failing": {
+			reserve: fwk.AsStatus(errors.New("out of order")), err: "out of order",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			strict := &gatekeeper{reserve: c.reserve, permit: c.permit}
+			text := strings.Replace(inTree, "- pluginConfig", "- plugins: {multiPoint: {enabled: [{name: Gatekeeper}]}}\n  pluginConfig", 1)
+			s := simulate(t, text, func(config *sim.Config) {
+				config.Plugins["Gatekeeper"] = func(context.Context, runtime.Object, fwk.Handle) (fwk.Plugin, error) { return strict, nil }
+			})
+			addNodes(t, s, node("a", "4", "4Gi"))
+			got, err := s.Schedule(pod("p", "1", "1Gi"))
+			if got.Node != "" || err == nil && got.Why() != c.why {
+				t.Errorf("result %+v, want %q", got, c.why)
+			}
+			if (err != nil) != (c.err != "") || err != nil && !strings.Contains(err.Error(), c.err) {
+				t.Errorf("error %v, want %q", err, c.err)
+			}
+			if diff := cmp.Diff([]string{"reserve a", "unreserve a"}, strict.heard); diff != "" {
+				t.Errorf("heard (-want +got):\n%s", diff)
+			}
+			nodes, err := s.NodeInfos()
+			if err != nil || len(nodes) != 1 || len(nodes[0].GetPods()) != 0 {
+				t.Errorf("nodes %v, error %v; want a without pods", nodes, err)
+			}
+		})
+	}
+}
+
+// gatekeeper turns pods down once a node was chosen for them.
+type gatekeeper struct {
+	audience
+	reserve, permit *fwk.Status
+}
+
+var _ fwk.PermitPlugin = (*gatekeeper)(nil)
+
+func (*gatekeeper) Name() string { return "Gatekeeper" }
+
+func (g *gatekeeper) Reserve(ctx context.Context, state fwk.CycleState, p *v1.Pod, node string) *fwk.Status {
+	g.audience.Reserve(ctx, state, p, node)
+	return g.reserve
+}
+
+func (g *gatekeeper) Permit(context.Context, fwk.CycleState, *v1.Pod, string) (*fwk.Status, time.Duration) {
+	return g.permit, time.Minute
 }
 
 func TestALateHandlerIsToldWhatIsThere(t *testing.T) {
