@@ -59,6 +59,10 @@ test-integration: ## Tests against the embedded control plane, one package after
 bench: ## Benchmarks, in Go's format; options in ARGS (ARGS=-count=10, then compare with benchstat)
 	@packages=$$(hack/packages unit) && go test -run '^$$' -bench . -benchmem $(ARGS) $$packages
 
+.PHONY: bench-throughput
+bench-throughput: ## Kubernetes' scheduler_perf, our profile against the default; options in ARGS (ARGS="-repeats 1")
+	@go test ./lab/throughput -run '^$$' -bench . -benchtime 1x -timeout 3h -args $(ARGS)
+
 ##@ Check
 
 .PHONY: lint
