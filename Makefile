@@ -63,6 +63,10 @@ bench: ## Benchmarks, in Go's format; options in ARGS (ARGS=-count=10, then comp
 bench-throughput: ## Kubernetes' scheduler_perf, our profile against the default; options in ARGS (ARGS="-repeats 1")
 	@go test ./lab/throughput -run '^$$' -bench . -benchtime 1x -timeout 3h -args $(ARGS)
 
+.PHONY: bench-packing
+bench-packing: ## Packing against the policies of the literature on public traces (hours; hack/fetch-data first); options in ARGS (ARGS="-protocol p1")
+	go run ./bench/packing -out bench/results/packing.csv -plots bench/results $(ARGS)
+
 ##@ Check
 
 .PHONY: lint

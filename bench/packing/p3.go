@@ -55,6 +55,7 @@ type hosted struct {
 // batch is what is known of machines asked for together.
 type batch struct {
 	size, live int
+	owned      bool // its controller is there
 	zones      [zones]int
 }
 
@@ -93,7 +94,9 @@ func runP3(ctx context.Context, c cluster, vms []azure.VM, p policy, seed int64,
 	return run.outcome(began), nil
 }
 
-// prepare counts the batches and lets the nodes that stand join.
+// prepare counts the batches, adds their controllers, and lets the nodes that
+// stand join. The controllers are there from the start: policies look up those of
+// pods they have seen, by name, and each one added voids what the simulator keeps.
 func (r *churn) prepare() error {
 	for _, vm := range r.vms {
 		b := r.batches[vm.Batch]
@@ -102,6 +105,14 @@ func (r *churn) prepare() error {
 			r.batches[vm.Batch] = b
 		}
 		b.size++
+	}
+	for _, vm := range r.vms {
+		if b := r.batches[vm.Batch]; !b.owned {
+			b.owned = true
+			if err := r.AddObject(replicaSet(vm.Batch, b.size)); err != nil {
+				return err
+			}
+		}
 	}
 	var shapes []int
 	for shape, count := range r.cluster.counts {
@@ -141,12 +152,6 @@ func (r *churn) join(name string, index, shape int) error {
 
 func (r *churn) arrive(i int) error {
 	vm := r.vms[i]
-	b := r.batches[vm.Batch]
-	if b.live == 0 {
-		if err := r.AddObject(replicaSet(vm.Batch, b.size)); err != nil {
-			return err
-		}
-	}
 	r.ledger.demand(vm.VCPU, vm.MemGB)
 	pod := machinePod(vm, r.scheduler)
 	node, err := r.place(pod)

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	v1 "k8s.io/api/core/v1"
-	"k8s.io/kubernetes/pkg/scheduler/metrics"
 
 	"github.com/plimsoll-k8s/plimsoll/pkg/sim"
 )
@@ -55,8 +54,6 @@ type replay struct {
 // newReplay builds the policy and a simulator around it. ctx ends what the
 // framework started.
 func newReplay(ctx context.Context, p policy, in inputs, progress *progress) (*replay, error) {
-	// Before the scheduler's cache, whose goroutine uses them, is made.
-	metrics.Register()
 	clock := sim.NewClock(start())
 	in.clock = clock
 	made, err := p.build(in)
