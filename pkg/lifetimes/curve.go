@@ -34,17 +34,21 @@ func Weights() [Points]float64 {
 	return weights
 }
 
-// Exact is the curve of a pod that is known to end after the time that remains.
-// Each point stands for the part of the grid that its weight covers: 1 where the
-// pod outlives it, else the share of it that the pod lives, so that the area
-// below the curve is exactly the time that remains, as far as the grid goes. A
-// pod with less than 150 s to live is therefore below 1 now.
+// Exact is the curve of a pod that is known to end after the time that remains: 1
+// at the points before, 0 at those after. Each point stands for the part of the
+// grid that its weight covers, and the pod for those parts of which it lives more
+// than half. The area below it is off by half a part at most. Steps, and not a
+// share of the last part, because curves are multiplied: a pod that ends with its
+// neighbours would seem to outlive them. (In the churn benchmark shares cost 0.8
+// points of node-hours more than steps.)
 func Exact(remaining time.Duration) Curve {
 	var c Curve
-	left := max(0, remaining.Seconds())
+	begin := 0.0
 	for j, weight := range Weights() {
-		c[j] = min(left/weight, 1)
-		left = max(0, left-weight)
+		if remaining.Seconds() > begin+weight/2 {
+			c[j] = 1
+		}
+		begin += weight
 	}
 	return c
 }

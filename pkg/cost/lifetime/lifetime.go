@@ -3,6 +3,8 @@
 package lifetime
 
 import (
+	"time"
+
 	"github.com/plimsoll-k8s/plimsoll/pkg/lifetimes"
 	"github.com/plimsoll-k8s/plimsoll/pkg/workload"
 )
@@ -78,6 +80,14 @@ func Share(pod lifetimes.Curve, node Occupancy) float64 {
 		share += weight * clamp(pod[j]) * clamp(node[j])
 	}
 	return share
+}
+
+// ShareKnown is Share where the time that remains is known of the pod and of the
+// longest of the node's pods (0: the node is empty or about to be): the time by
+// which the pod outlives them, exactly.
+func ShareKnown(pod, node time.Duration) float64 {
+	alone := max(0, pod.Seconds()) - max(0, node.Seconds())
+	return min(max(0, alone/Horizon), MaxShare)
 }
 
 // shares are the weights of the grid as shares of the Horizon.

@@ -31,30 +31,37 @@ func occupied(residents ...resident) lifetime.Occupancy {
 	return lifetime.Of(owners)
 }
 
+// Lives of 1, 2, 4, ... hours end where a part of the grid ends, so that the sum
+// is exact.
 func TestShareOfKnownLifetimes(t *testing.T) {
 	const h = time.Hour
+	const forever = 1000 * h
 	tests := map[string]struct {
-		lives time.Duration
-		node  lifetime.Occupancy
-		want  float64 // nodes kept for 6 h
+		lives   time.Duration
+		node    lifetime.Occupancy
+		longest time.Duration // of the node's pods
+		want    float64       // hours
 	}{
-		"alone on a node a pod keeps it all its life":           {6 * h, lifetime.Empty(), 1},
-		"a pod that ends at once keeps nothing":                 {0, lifetime.Empty(), 0},
-		"a pod keeps no longer than the grid looks ahead":       {1000 * h, lifetime.Empty(), lifetime.MaxShare},
-		"beside a pod that outlives it a pod costs nothing":     {2 * h, occupied(resident{cart, 40 * h}), 0},
-		"a pod costs the time by which it outlives the others":  {20 * h, occupied(resident{cart, 2 * h}), 3},
-		"the longest of the others counts":                      {20 * h, occupied(resident{cart, 2 * h}, resident{mail, 8 * h}), 2},
-		"siblings count as the longest of them":                 {20 * h, occupied(resident{cart, 8 * h}, resident{cart, 2 * h}), 2},
-		"a pod without owner counts by itself, as others do":    {20 * h, occupied(resident{none, 2 * h}, resident{none, 8 * h}), 2},
-		"a node whose pods are about to end is almost empty":    {6 * h, occupied(resident{cart, 0}), 1},
-		"a node whose pods never end costs nothing for any pod": {1000 * h, occupied(resident{cart, 1000 * h}), 0},
+		"alone on a node a pod keeps it all its life":           {4 * h, lifetime.Empty(), 0, 4},
+		"a pod that ends at once keeps nothing":                 {0, lifetime.Empty(), 0, 0},
+		"a pod keeps no longer than the grid looks ahead":       {forever, lifetime.Empty(), 0, 307200.0 / 3600},
+		"beside a pod that outlives it a pod costs nothing":     {2 * h, occupied(resident{cart, 64 * h}), 64 * h, 0},
+		"beside a pod that ends with it a pod costs nothing":    {3 * h, occupied(resident{cart, 3 * h}), 3 * h, 0},
+		"a pod costs the time by which it outlives the others":  {16 * h, occupied(resident{cart, 2 * h}), 2 * h, 14},
+		"the longest of the others counts":                      {16 * h, occupied(resident{cart, 2 * h}, resident{mail, 8 * h}), 8 * h, 8},
+		"siblings count as the longest of them":                 {16 * h, occupied(resident{cart, 8 * h}, resident{cart, 2 * h}), 8 * h, 8},
+		"a pod without owner counts by itself, as others do":    {16 * h, occupied(resident{none, 2 * h}, resident{none, 8 * h}), 8 * h, 8},
+		"a node whose pods are about to end is almost empty":    {4 * h, occupied(resident{cart, 0}), 0, 4},
+		"a node whose pods never end costs nothing for any pod": {forever, occupied(resident{cart, forever}), forever, 0},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := lifetime.Share(lifetimes.Exact(test.lives), test.node)
-			// Ends are told apart by the width of the grid: a third of the time ahead.
-			if math.Abs(got-test.want) > 0.15*test.want {
-				t.Errorf("share = %v, want about %v", got, test.want)
+			want := test.want * 3600 / lifetime.Horizon
+			if got := lifetime.Share(lifetimes.Exact(test.lives), test.node); math.Abs(got-want) > 1e-9 {
+				t.Errorf("share = %v, want %v", got, want)
+			}
+			if got := lifetime.ShareKnown(test.lives, test.longest); math.Abs(got-want) > 1e-9 {
+				t.Errorf("share of known lives = %v, want %v", got, want)
 			}
 		})
 	}
