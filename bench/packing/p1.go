@@ -161,9 +161,7 @@ func (t *tally) outcome() outcome {
 		{"mem", &t.mem, "% of memory", []int{100, 130}},
 	} {
 		for _, at := range report.at {
-			if value, ok := report.curve.At(at); ok {
-				o.measures = append(o.measures, measure{fmt.Sprintf("%s%d", report.name, at), value, report.unit})
-			}
+			o.measures = append(o.measures, measure{fmt.Sprintf("%s%d", report.name, at), report.curve.Until(at), report.unit})
 		}
 	}
 	for _, kind := range openb.Kinds() {

@@ -17,6 +17,9 @@ const (
 	p2NodeMemMiB   = 384 << 10
 )
 
+// usualReplays is how many numbers of nodes are usually tried, for the progress.
+const usualReplays = 7
+
 // runSmallestCluster finds the smallest number of identical nodes on which a
 // policy hosts every pod of a trace, in a random order; GPUs are left out, and
 // pods larger than a node. Each number tried is one replay, which ends at the
@@ -27,6 +30,7 @@ func runSmallestCluster(ctx context.Context, w workload, p policy, seed int64, p
 	pods := shuffledPods(w.pods, seed)
 	bound := nodesBound(pods)
 	replays, decisions := 0, int64(0)
+	progress.expect(usualReplays * len(pods))
 	began := time.Now()
 	hosts := func(nodes int) (bool, error) {
 		replays++
@@ -91,7 +95,6 @@ func hostsAll(ctx context.Context, pods []openb.Pod, nodes int, p policy, seed i
 	if err != nil {
 		return false, 0, err
 	}
-	progress.expect(len(pods))
 	for i := range nodes {
 		node := openb.Node{Name: fmt.Sprintf("node-%05d", i), CPUMilli: p2NodeCPUMilli, MemMiB: p2NodeMemMiB}
 		if err := r.AddNode(node.Object()); err != nil {
@@ -137,20 +140,10 @@ func boundL2(items []int64, size int64) int {
 	}
 	half := atLeast(size/2 + 1)
 	best := 0
-	for i := 0; i <= half; i++ {
-		if i < half && i > 0 && items[i] == items[i-1] {
-			continue
-		}
-		var threshold int64 // 0 for i = 0: the volume bound
-		if i > 0 {
-			threshold = items[min(i, len(items)-1)]
-		}
-		if threshold > size/2 {
-			break
-		}
+	// The threshold 0 is the volume bound.
+	for _, threshold := range slices.Compact(append([]int64{0}, items[:half]...)) {
 		alone := max(half, atLeast(size-threshold+1))
-		medium := alone - half
-		room := int64(medium)*size - (sums[alone] - sums[half])
+		room := int64(alone-half)*size - (sums[alone] - sums[half])
 		small := sums[half] - sums[atLeast(threshold)]
 		extra := max(0, math.Ceil(float64(small-room)/float64(size)))
 		best = max(best, len(items)-half+int(extra))

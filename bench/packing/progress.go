@@ -79,7 +79,7 @@ func (p *progress) count(decisions int) {
 		}
 	}
 	left := "unknown"
-	if part > 0 {
+	if part > 0.01*float64(b.tasks) {
 		passed := time.Since(b.began)
 		left = time.Duration(float64(passed) * (float64(b.tasks) - part) / part).Round(time.Second).String()
 	}

@@ -126,7 +126,10 @@ func planP3(o options, policies []policy, seeds []int64) ([]task, error) {
 			return nil, err
 		}
 		for _, p := range policies {
-			for _, seed := range seeds {
+			for i, seed := range seeds {
+				if p.slow && i > 0 {
+					break
+				}
 				tasks = append(tasks, task{protocol: "p3", workload: c.name, policy: p, seed: seed,
 					run: func(ctx context.Context, progress *progress) (outcome, error) {
 						return runP3(ctx, c, vms, p, seed, progress)

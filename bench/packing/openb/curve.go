@@ -31,5 +31,16 @@ func (c *Curve) At(arrivedPercent int) (float64, bool) {
 	return c.sums[arrivedPercent] / float64(c.counts[arrivedPercent]), true
 }
 
+// Until returns At the largest percentage up to arrivedPercent at which there was an
+// event; 0 before the first.
+func (c *Curve) Until(arrivedPercent int) float64 {
+	for at := min(arrivedPercent, c.Len()-1); at >= 0; at-- {
+		if value, ok := c.At(at); ok {
+			return value
+		}
+	}
+	return 0
+}
+
 // Len returns one more than the largest percentage of arrivals noted.
 func (c *Curve) Len() int { return len(c.counts) }
