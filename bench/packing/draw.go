@@ -71,7 +71,7 @@ func drawCurves(file string, curves figures.File) error {
 		}
 		panels = append(panels, panel)
 	}
-	axes := charts.Axes{X: "arrived, % of GPUs", Y: "allocated, % of GPUs", XMin: 80, XMax: 130, YMin: 76, YMax: 100}
+	axes := charts.Axes{X: "arrived, % of GPUs", Y: "allocated, % of GPUs", XMin: 80, XMax: 130, YMin: 70, YMax: 100}
 	return charts.Lines(file, axes, names, panels)
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgsvg"
@@ -121,7 +122,12 @@ func linePlot(axes Axes, names []string, panel Panel, legend bool) (*plot.Plot, 
 			}
 		}
 	}
-	p.Legend.Left, p.Legend.Top = true, true
+	p.Title.TextStyle.Font.Size = vg.Points(11)
+	for _, style := range []*text.Style{&p.X.Label.TextStyle, &p.Y.Label.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label} {
+		style.Font.Size = vg.Points(9)
+	}
+	// The thumbnail left of the text: viewers draw text in fonts of other widths.
+	p.Legend.Left, p.Legend.XOffs = true, vg.Points(110)
 	p.Legend.TextStyle.Font.Size = vg.Points(8)
 	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = axes.XMin, axes.XMax, axes.YMin, axes.YMax
 	return p, nil
@@ -149,12 +155,24 @@ func Bars(file, title, label string, groups []string, series []Series, most floa
 		p.Add(chart, labels)
 		p.Legend.Add(s.Name, chart)
 	}
-	p.Legend.Top = true
+	p.Legend.Top, p.Legend.Left = true, true
 	p.NominalX(groups...)
-	p.Y.Min, p.Y.Max = 0, most*1.05
-	canvas := vgsvg.New(vg.Length(len(groups)*len(series)+6)*width*1.3+6*vg.Centimeter, 10*vg.Centimeter)
+	p.X.Min, p.X.Max = -0.6, float64(len(groups))-0.4
+	p.Y.Min, p.Y.Max = 0, 1.5*highest(series, most) // room for the legend
+	canvas := vgsvg.New(max(14*vg.Centimeter, vg.Length(len(groups)*(len(series)+1))*width+3*vg.Centimeter), 12*vg.Centimeter)
 	p.Draw(draw.New(canvas))
 	return write(file, canvas)
+}
+
+// highest is the height of the highest bar drawn.
+func highest(series []Series, most float64) float64 {
+	high := 1.
+	for _, s := range series {
+		for _, value := range s.Values {
+			high = max(high, min(value, most))
+		}
+	}
+	return high
 }
 
 func barsOf(s Series, most float64) (plotter.Values, *plotter.Labels, error) {
@@ -162,12 +180,12 @@ func barsOf(s Series, most float64) (plotter.Values, *plotter.Labels, error) {
 	var at plotter.XYLabels
 	for i, value := range s.Values {
 		heights = append(heights, max(0, min(value, most)))
-		text := ""
+		written := ""
 		if value >= 0 {
-			text = strconv.FormatFloat(value, 'f', 1, 64)
+			written = strconv.FormatFloat(value, 'f', 1, 64)
 		}
 		at.XYs = append(at.XYs, plotter.XY{X: float64(i), Y: heights[i]})
-		at.Labels = append(at.Labels, text)
+		at.Labels = append(at.Labels, written)
 	}
 	labels, err := plotter.NewLabels(at)
 	if err != nil {
@@ -181,11 +199,11 @@ func barsOf(s Series, most float64) (plotter.Values, *plotter.Labels, error) {
 }
 
 func write(file string, canvas *vgsvg.Canvas) error {
-	var text bytes.Buffer
-	if _, err := canvas.WriteTo(&text); err != nil {
+	var svg bytes.Buffer
+	if _, err := canvas.WriteTo(&svg); err != nil {
 		return fmt.Errorf("draw %s: %w", file, err)
 	}
-	if err := os.WriteFile(file, text.Bytes(), 0o644); err != nil { //nolint:gosec // Results are for everybody to read.
+	if err := os.WriteFile(file, svg.Bytes(), 0o644); err != nil { //nolint:gosec // Results are for everybody to read.
 		return fmt.Errorf("draw: %w", err)
 	}
 	return nil
