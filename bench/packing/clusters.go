@@ -47,14 +47,15 @@ func parseCluster(text string) (cluster, error) {
 		if match == nil || (match[1] == "") != (len(parts) == 1 && !strings.Contains(p, "*")) {
 			return c, fmt.Errorf("-clusters: %q: must be n64, n16, fixed920, mixed, vCPUxGB such as 64x192, or counts of such with plus such as 400*16x112+500*32x64", text)
 		}
-		vcpu, _ := strconv.Atoi(match[2]) //nolint:errcheck // Digits, as matched.
-		gb, _ := strconv.Atoi(match[3])   //nolint:errcheck // Digits, as matched.
+		// Digits, as matched: no error is possible.
+		vcpu, _ := strconv.Atoi(match[2])
+		gb, _ := strconv.Atoi(match[3])
 		if vcpu == 0 || gb == 0 {
 			return c, fmt.Errorf("-clusters: %q: a node must have vCPU and GB above 0", text)
 		}
 		c.shapes = append(c.shapes, azure.Shape{VCPU: float64(vcpu), MemGB: float64(gb)})
 		if match[1] != "" {
-			count, _ := strconv.Atoi(match[1]) //nolint:errcheck // Digits, as matched.
+			count, _ := strconv.Atoi(match[1])
 			c.counts = append(c.counts, count)
 		}
 	}

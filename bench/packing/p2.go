@@ -82,7 +82,7 @@ func shuffledPods(pods []openb.Pod, seed int64) []openb.Pod {
 			fitting = append(fitting, p.WithoutGPUs())
 		}
 	}
-	rng := rand.New(rand.NewPCG(uint64(seed), 2)) //nolint:gosec // Chance is to repeat itself.
+	rng := rand.New(rand.NewPCG(uint64(seed), 2)) // Chance is to repeat itself.
 	rng.Shuffle(len(fitting), func(i, j int) { fitting[i], fitting[j] = fitting[j], fitting[i] })
 	return fitting
 }

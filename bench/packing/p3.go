@@ -68,7 +68,7 @@ func runP3(ctx context.Context, c cluster, vms []azure.VM, p policy, seed int64,
 	progress.expect(len(vms))
 	run := &churn{
 		replay: r, cluster: c, vms: vms,
-		rng:    rand.New(rand.NewPCG(uint64(seed), 3)), //nolint:gosec // Chance is to repeat itself.
+		rng:    rand.New(rand.NewPCG(uint64(seed), 3)), // Chance is to repeat itself.
 		ledger: newLedger(c, events),
 		pods:   map[int]*v1.Pod{}, where: map[int]string{}, nodes: map[string]*hosted{}, batches: map[int64]*batch{},
 	}

@@ -53,20 +53,34 @@ type setup struct {
 // policies is the one table of policies. Its order is that of the reports.
 func policies() []policy {
 	return []policy{
-		{name: "plimsoll", build: ours,
-			what: "ours as shipped (manifests/scheduler/config.yaml), all of it learned during the run"},
-		{name: "fgd", build: fgd,
-			what: "Fragmentation Gradient Descent, knowing the mix beforehand (Weng et al., ATC 2023); P1 only"},
-		{name: "bestfit", build: bestFit,
-			what: "P1: the paper's best fit by CPU and GPUs; P2, P3: the least mean share of CPU and memory left"},
-		{name: "most-allocated", build: inTree(mostAllocated),
-			what: "in-tree NodeResourcesFit with MostAllocated, CPU and memory"},
-		{name: "kube-default", build: kubeDefault, slow: true,
-			what: "in-tree LeastAllocated and BalancedAllocation; in P3 with the default spread of replicas"},
-		{name: "kube-default-unspread", build: inTree(leastAllocated),
-			what: "kube-default without its spread"},
-		{name: "random", build: random,
-			what: "any node that fits"},
+		{
+			name: "plimsoll", build: ours,
+			what: "ours as shipped (manifests/scheduler/config.yaml), all of it learned during the run",
+		},
+		{
+			name: "fgd", build: fgd,
+			what: "Fragmentation Gradient Descent, knowing the mix beforehand (Weng et al., ATC 2023); P1 only",
+		},
+		{
+			name: "bestfit", build: bestFit,
+			what: "P1: the paper's best fit by CPU and GPUs; P2, P3: the least mean share of CPU and memory left",
+		},
+		{
+			name: "most-allocated", build: inTree(mostAllocated),
+			what: "in-tree NodeResourcesFit with MostAllocated, CPU and memory",
+		},
+		{
+			name: "kube-default", build: kubeDefault, slow: true,
+			what: "in-tree LeastAllocated and BalancedAllocation; in P3 with the default spread of replicas",
+		},
+		{
+			name: "kube-default-unspread", build: inTree(leastAllocated),
+			what: "kube-default without its spread",
+		},
+		{
+			name: "random", build: random,
+			what: "any node that fits",
+		},
 	}
 }
 

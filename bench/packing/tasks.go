@@ -75,10 +75,12 @@ func planP1(o options, policies []policy, seeds []int64) ([]task, error) {
 	for _, w := range workloads {
 		for _, p := range policies {
 			for _, seed := range seeds {
-				tasks = append(tasks, task{protocol: "p1", workload: w.name, policy: p, seed: seed,
+				tasks = append(tasks, task{
+					protocol: "p1", workload: w.name, policy: p, seed: seed,
 					run: func(ctx context.Context, progress *progress) (outcome, error) {
 						return runP1(ctx, w, p, seed, progress)
-					}})
+					},
+				})
 			}
 		}
 	}
@@ -94,15 +96,19 @@ func planP2(o options, policies []policy, seeds []int64) ([]task, error) {
 	for i, w := range workloads {
 		for _, p := range policies {
 			for _, seed := range seeds {
-				tasks = append(tasks, task{protocol: "p2", workload: w.name, policy: p, seed: seed,
+				tasks = append(tasks, task{
+					protocol: "p2", workload: w.name, policy: p, seed: seed,
 					run: func(ctx context.Context, progress *progress) (outcome, error) {
 						return runSmallestCluster(ctx, w, p, seed, progress)
-					}})
+					},
+				})
 				if i == 0 {
-					tasks = append(tasks, task{protocol: "p2", workload: "real", policy: p, seed: seed,
+					tasks = append(tasks, task{
+						protocol: "p2", workload: "real", policy: p, seed: seed,
 						run: func(ctx context.Context, progress *progress) (outcome, error) {
 							return runSaturation(ctx, w, p, seed, progress)
-						}})
+						},
+					})
 				}
 			}
 		}
@@ -130,10 +136,12 @@ func planP3(o options, policies []policy, seeds []int64) ([]task, error) {
 				if p.slow && i > 0 {
 					break
 				}
-				tasks = append(tasks, task{protocol: "p3", workload: c.name, policy: p, seed: seed,
+				tasks = append(tasks, task{
+					protocol: "p3", workload: c.name, policy: p, seed: seed,
 					run: func(ctx context.Context, progress *progress) (outcome, error) {
 						return runP3(ctx, c, vms, p, seed, progress)
-					}})
+					},
+				})
 			}
 		}
 	}

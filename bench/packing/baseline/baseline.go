@@ -187,7 +187,7 @@ func (p *LeastLeft) NormalizeScore(_ context.Context, _ fwk.CycleState, _ *v1.Po
 
 // NewRandom makes the policy. Equal seeds choose alike.
 func NewRandom(seed int64) *Random {
-	return &Random{rng: rand.New(rand.NewPCG(uint64(seed), 0))} //nolint:gosec // Chance is to repeat itself.
+	return &Random{rng: rand.New(rand.NewPCG(uint64(seed), 0))} // Chance is to repeat itself.
 }
 
 // Factory returns the policy as a plugin.

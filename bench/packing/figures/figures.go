@@ -81,7 +81,7 @@ func replaceFile(name string, text []byte) error {
 		return fmt.Errorf("write figures: %w", err)
 	}
 	draft := name + ".new"
-	if err := os.WriteFile(draft, text, 0o644); err != nil { //nolint:gosec // Results are for everybody to read.
+	if err := os.WriteFile(draft, text, 0o644); err != nil { // Results are for everybody to read.
 		return fmt.Errorf("write figures: %w", err)
 	}
 	if err := os.Rename(draft, name); err != nil {

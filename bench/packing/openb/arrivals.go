@@ -57,7 +57,7 @@ func CPUDemand() Demand {
 // pods are left out, where the list asks more), then an order of the nodes.
 // The lists are not changed. seed is from 42 to 51 in the paper.
 func Arrive(nodes []Node, pods []Pod, seed int64, inflation float64, demand Demand) Arrivals {
-	rng := rand.New(rand.NewSource(seed)) //nolint:gosec // The published sequences are those of this source.
+	rng := rand.New(rand.NewSource(seed)) // The published sequences are those of this source.
 	rng.Int()                             // the argument of a line in the artifact's log
 
 	arriving := slices.Clone(pods)
