@@ -206,8 +206,8 @@ func (s *solver) sizeShapes(scale scale) {
 }
 
 // stride is the price step as a share of the temperature. The answer of supply
-// to a price is about 1/temperature, so that above 0.6 the steps overshoot.
-const stride = 0.3
+// to a price is about 1/temperature, so that steps near 1 overshoot.
+const stride = 0.5
 
 // step moves every price once towards supply = demand, and returns the largest
 // move as a share of the average shape's size.
@@ -245,7 +245,7 @@ func (s *solver) reprice(g int, supply []float64) float64 {
 		if s.isPriced(i, g) {
 			weight := s.problem.Shapes[i].Weight
 			short := math.Log((served*weight + almostNone) / (supply[i] + almostNone))
-			s.price[i] += stride * temperature * min(max(short, -2), 2)
+			s.price[i] += stride * temperature * min(max(short, -4), 4)
 			s.price[i] = max(s.price[i], lowestPrice*s.value[i])
 			worth += weight * s.price[i]
 		}
