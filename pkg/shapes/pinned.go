@@ -39,6 +39,9 @@ type Pin struct {
 	Devices devices.Request `json:"devices,omitzero"`
 	// NodeSelector is the labels that a node must have. None: any node.
 	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
+	// NodeAffinity is what a node must match besides, as a pod requires it
+	// (requiredDuringSchedulingIgnoredDuringExecution).
+	NodeAffinity *v1.NodeSelector `json:"nodeAffinity,omitempty"`
 	// Weight is the shape's part of the mix, 0 to 1e9, in any unit.
 	Weight float64 `json:"weight"`
 }
@@ -104,12 +107,23 @@ func (p Pin) shape(path *field.Path) (Shape, field.ErrorList) {
 	shape := Shape{
 		Requests: requestsOf(requests),
 		Devices:  p.Devices,
-		Selector: selectorOf(&v1.PodSpec{NodeSelector: p.NodeSelector}),
+		Selector: selectorOf(p.spec()),
+	}
+	if _, err := NewMatcher(shape.Selector); err != nil {
+		errs = append(errs, field.Invalid(path.Child("nodeAffinity"), shape.Selector, err.Error()))
 	}
 	if len(errs) == 0 && len(shape.Requests) == 0 && p.Devices.Count == 0 {
 		errs = append(errs, field.Required(path.Child("requests"), "a shape must ask for a resource or a device"))
 	}
 	return shape, errs
+}
+
+func (p Pin) spec() *v1.PodSpec {
+	spec := &v1.PodSpec{NodeSelector: p.NodeSelector}
+	if p.NodeAffinity != nil {
+		spec.Affinity = &v1.Affinity{NodeAffinity: &v1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: p.NodeAffinity}}
+	}
+	return spec
 }
 
 func (a Amount) read(name v1.ResourceName, path *field.Path) (resource.Quantity, *field.Error) {

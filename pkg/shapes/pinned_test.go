@@ -28,6 +28,9 @@ func TestPinned(t *testing.T) {
   devices: {class: nvidia.com/gpu, count: 1, milli: 250}
   nodeSelector: {gpu: t4}
   weight: 3
+- requests: {cpu: 2}
+  nodeAffinity: {nodeSelectorTerms: [{matchExpressions: [{key: gpu, operator: In, values: [t4, a10]}]}]}
+  weight: 0.5
 - requests: {memory: 2Gi, cpu: 1000m}
   weight: 2.5
 - requests: {cpu: 9}
@@ -37,9 +40,10 @@ func TestPinned(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := "cpu=1000,memory=2147483648 x3.5, " +
-		`cpu=4000,example.com/fpga=1;nvidia.com/gpu*1@250|[{"matchExpressions":[{"key":"gpu","operator":"In","values":["t4"]}]}] x3; ` +
-		"cpu=2384615384,example.com/fpga=461538,memory=1156337348923076"
-	if got := show(m); got != want || m.Weight != 6.5 {
+		`cpu=4000,example.com/fpga=1;nvidia.com/gpu*1@250|[{"matchExpressions":[{"key":"gpu","operator":"In","values":["t4"]}]}] x3, ` +
+		`cpu=2000|[{"matchExpressions":[{"key":"gpu","operator":"In","values":["a10","t4"]}]}] x0.5; ` +
+		"cpu=2357142857,example.com/fpga=428571,memory=1073741824000000"
+	if got := show(m); got != want || m.Weight != 7 {
 		t.Errorf("weight %v, mix\n%s, want\n%s", m.Weight, got, want)
 	}
 }
@@ -51,6 +55,7 @@ func TestPinnedRejects(t *testing.T) {
 		"a shape that asks for nothing":        {`[{requests: {cpu: 0}, weight: 1}]`, "mix[0].requests: Required"},
 		"a resource that no pod has":           {`[{requests: {gpu: 1}, weight: 1}]`, `mix[0].requests[gpu]: Invalid value: "gpu": is no resource of a pod`},
 		"a resource of a quota":                {`[{requests: {requests.example.com/a: 1}, weight: 1}]`, "mix[0].requests[requests.example.com/a]"},
+		"an affinity that is no selector":      {`[{requests: {cpu: 1}, nodeAffinity: {nodeSelectorTerms: [{matchExpressions: [{key: a, operator: Like}]}]}, weight: 1}]`, "mix[0].nodeAffinity: Invalid value"},
 		"huge pages without a size":            {`[{requests: {hugepages-big: 1}, weight: 1}]`, "mix[0].requests[hugepages-big]"},
 		"a negative amount":                    {`[{requests: {cpu: -1}, weight: 1}]`, `mix[0].requests[cpu]: Invalid value: "-1": must be from 0 to 9223372036854775807m`},
 		"an amount that does not fit":          {`[{requests: {memory: 9E}, weight: 1}, {requests: {memory: 10E}, weight: 1}]`, `mix[1].requests[memory]: Invalid value: "10E": must be from 0 to 9223372036854775807`},
