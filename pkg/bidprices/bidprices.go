@@ -172,9 +172,9 @@ func newSolver(p Problem) *solver {
 	return s
 }
 
-// softness is the temperature as a share of the average shape: 2 % of it. A
-// hundredth to four hundredths measured alike (docs).
-const softness = 0.02
+// softness is the temperature as a share of the average shape. Half to twice as
+// much measures alike; above 3 % the room for large pods is not kept (docs).
+const softness = 0.015
 
 func (s *solver) sizeShapes(scale scale) {
 	var sum, weight [2]float64
