@@ -10,16 +10,20 @@ import (
 )
 
 // BenchmarkSchedule measures one decision, with the departure that makes room for it,
-// on 1,500 nodes that are half full of pods of 24 shapes. Compare with benchstat.
+// on 1,500 nodes that are half full of pods of 24 shapes. Where nodes churn, one joins
+// and one leaves by turns, as an autoscaler has it. Compare with benchstat.
 func BenchmarkSchedule(b *testing.B) {
 	for _, c := range []struct {
 		name, config string
 		exhaustive   bool
+		churn        int // decisions between two changes of nodes; 0: nodes stay
 	}{
-		{"shipped", shipped(b), false},
-		{"intree-signed", inTree, false},
-		{"kube-default-unsigned", header, false},
-		{"shipped-exhaustive", shipped(b), true},
+		{"shipped", shipped(b), false, 0},
+		{"shipped-nodes-churn", shipped(b), false, 3},
+		{"intree-signed", inTree, false, 0},
+		{"intree-signed-nodes-churn", inTree, false, 3},
+		{"kube-default-unsigned", header, false, 0},
+		{"shipped-exhaustive", shipped(b), true, 0},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			s := simulate(b, c.config, func(config *sim.Config) { config.Exhaustive = c.exhaustive })
@@ -46,6 +50,13 @@ func BenchmarkSchedule(b *testing.B) {
 				k := random.IntN(len(there))
 				s.Delete(there[k])
 				there[k] = shaped(random, cap(there)+100+n)
+				if c.churn != 0 && n%c.churn == 0 {
+					if extra := named("extra", n/c.churn/2); n/c.churn%2 == 0 {
+						addNodes(b, s, node(extra, "16", "64Gi"))
+					} else {
+						remove(b, s, extra)
+					}
+				}
 				if got := schedule(b, s, there[k]); got.Node == "" {
 					b.Fatalf("pod %d fits nowhere: %s", n, got.Why())
 				}

@@ -17,7 +17,8 @@ const never = -1
 
 // memory holds what the framework found for the pods of one signature, node by node.
 // A finding holds as long as its node has the generation at which it was made: the
-// framework's own promise for equal signatures, which its batches rest on.
+// framework's own promise for equal signatures, which its batches rest on. No two
+// nodes ever have one generation, so that a finding is not taken for another node's.
 type memory struct {
 	used       int64 // tick of the last use
 	epoch      int64 // of memories, at which the rest was voided last
@@ -59,6 +60,7 @@ func (m *memories) of(signature string, nodes int) *memory {
 	if found.epoch != m.epoch {
 		found.reset(nodes)
 	}
+	found.resize(nodes)
 	if found.scoreEpoch != m.scoreEpoch {
 		found.forgetScores()
 	}
@@ -98,6 +100,17 @@ func (m *memories) canonical(status *fwk.Status) *fwk.Status {
 	}
 	m.reasons[key] = status
 	return status
+}
+
+// resize makes room for that many nodes and keeps what it can. What it finds in room
+// used before is of a generation that is past, or never.
+func (m *memory) resize(nodes int) {
+	for len(m.filtered) < nodes {
+		m.verdicts, m.filtered, m.scored = append(m.verdicts, nil), append(m.filtered, never), append(m.scored, never)
+	}
+	m.verdicts, m.filtered, m.scored = m.verdicts[:nodes], m.filtered[:nodes], m.scored[:nodes]
+	width := nodes * len(m.plugins)
+	m.raw = slices.Grow(m.raw, max(0, width-len(m.raw)))[:width]
 }
 
 // reset forgets everything and makes room for that many nodes.

@@ -81,9 +81,40 @@ func TestNodesAreAskedAgainOnlyWhereSomethingChanged(t *testing.T) {
 			between: func(s *sim.Simulator, _ *tally) { s.Flush() },
 			want:    tally{Filtered: 10, Scored: 10},
 		},
-		"a node joined: all": {
+		"a node joined, too: both": {
 			between: func(s *sim.Simulator, _ *tally) { addNodes(t, s, node("new", "4", "16Gi")) },
-			want:    tally{Filtered: 11, Scored: 11},
+			want:    tally{Filtered: 2, Scored: 2},
+		},
+		"a node left: one other, too, which takes its place": {
+			between: func(s *sim.Simulator, _ *tally) { remove(t, s, named("node", 4)) },
+			want:    tally{Filtered: 2, Scored: 2},
+		},
+		"a node left and is back: both, and the one that took its place": {
+			between: func(s *sim.Simulator, _ *tally) {
+				remove(t, s, named("node", 4))
+				addNodes(t, s, node(named("node", 4), "16", "64Gi"))
+			},
+			want: tally{Filtered: 3, Scored: 3},
+		},
+		"a node joined with an image, the score of which counts all nodes: scores of all": {
+			between: func(s *sim.Simulator, _ *tally) {
+				n := node("new", "4", "16Gi")
+				n.Status.Images = []v1.ContainerImage{{Names: []string{"app:latest"}, SizeBytes: 700 << 20}}
+				addNodes(t, s, n)
+			},
+			want: tally{Filtered: 2, Scored: 11},
+		},
+		"a node left with a pod that has terms for whole zones: all": {
+			between: func(s *sim.Simulator, _ *tally) {
+				loner := pod("loner", "1", "1Gi", apart("app", "x"))
+				loner.Spec.NodeName = named("node", 3)
+				if err := s.Place(loner); err != nil {
+					t.Fatal(err)
+				}
+				schedule(t, s, pod("between", "1", "1Gi"))
+				remove(t, s, named("node", 3))
+			},
+			want: tally{Filtered: 9, Scored: 9},
 		},
 		"an object joined, which plugins may read: all": {
 			between: func(s *sim.Simulator, _ *tally) {
@@ -144,6 +175,13 @@ func TestAPluginThatNoLongerSkipsIsAskedAboutAllNodes(t *testing.T) {
 	schedule(t, s, pod("second", "1", "1Gi"))
 	if diff := cmp.Diff(tally{Filtered: 10, Scored: 10}, *p, cmp.AllowUnexported(tally{})); diff != "" {
 		t.Errorf("asked (-want +got):\n%s", diff)
+	}
+}
+
+func remove(tb testing.TB, s *sim.Simulator, node string) {
+	tb.Helper()
+	if err := s.RemoveNode(node); err != nil {
+		tb.Fatal(err)
 	}
 }
 

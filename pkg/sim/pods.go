@@ -63,7 +63,7 @@ func (s *Simulator) Delete(pod *v1.Pod) {
 		if err := s.cache.RemovePod(s.logger, known); err != nil {
 			panic(fmt.Sprintf("sim: a pod that was bound is not in the cache: %v", err))
 		}
-		s.touch(known)
+		s.touch(known, -1)
 	}
 	if err := s.informers.of(known).remove(known); err != nil {
 		panic(fmt.Sprintf("sim: a pod that was stored has no key: %v", err))
@@ -226,17 +226,21 @@ func (s *Simulator) bind(bound *v1.Pod) error {
 	if err := s.cache.AddPod(s.logger, bound); err != nil {
 		return fmt.Errorf("bind to node %s: %w", bound.Spec.NodeName, err)
 	}
-	s.touch(bound)
+	s.touch(bound, 1)
 	return s.keep(bound)
 }
 
-// touch notes that the node of a pod is not as the snapshot shows it.
-func (s *Simulator) touch(pod *v1.Pod) {
-	if i, listed := s.index[pod.Spec.NodeName]; listed {
-		s.touched = append(s.touched, i)
+// touch notes that the node of a pod is not as the snapshot shows it: it has one pod
+// more, or fewer.
+func (s *Simulator) touch(pod *v1.Pod, more int) {
+	node := pod.Spec.NodeName
+	s.touched = append(s.touched, node)
+	if !reachesOtherNodes(pod) {
+		return
 	}
-	if reachesOtherNodes(pod) {
-		s.Flush()
+	s.Flush()
+	if s.reaching[node] += more; s.reaching[node] == 0 {
+		delete(s.reaching, node)
 	}
 }
 

@@ -80,13 +80,15 @@ type Simulator struct {
 	pods     map[types.UID]*v1.Pod // as the informer has them: pending and bound
 	revision int64                 // of the objects that the simulator wrote itself
 
-	// The snapshot's nodes, each with an index that holds until a node comes or goes.
-	nodes       []fwk.NodeInfo
+	// The nodes, each at an index that holds until it leaves, or until another leaves
+	// while it is the last: then it moves there, so that no gap remains.
+	nodes       []fwk.NodeInfo // the snapshot's
 	names       []string
-	generations []int64
+	generations []int64 // never: not in the snapshot yet
 	index       map[string]int
-	touched     []int // indexes of nodes that the snapshot shows as they were
-	relist      bool  // nodes came or went
+	touched     []string       // names of nodes that the snapshot shows as they were
+	reaching    map[string]int // by node: bound pods that reach other nodes
+	withImages  int            // nodes that list images
 
 	memories memories
 	scratch  scratch
@@ -117,6 +119,8 @@ func New(ctx context.Context, c Config) (*Simulator, error) {
 		tieBreak:   c.TieBreak,
 		exhaustive: c.Exhaustive,
 		pods:       map[types.UID]*v1.Pod{},
+		index:      map[string]int{},
+		reaching:   map[string]int{},
 		memories:   newMemories(),
 	}
 	if s.framework, err = s.newFramework(ctx, c); err != nil {
@@ -177,7 +181,7 @@ func (s *Simulator) Framework() framework.Framework { return s.framework }
 // Clock returns the virtual clock.
 func (s *Simulator) Clock() clock.PassiveClock { return s.clock }
 
-// AddNode lets a node join. Nothing is kept of what was found for pods before.
+// AddNode lets a node join. What was found on other nodes is kept.
 func (s *Simulator) AddNode(node *v1.Node) error {
 	if node.Name == "" {
 		return fmt.Errorf("metadata.name: a node must have one")
@@ -187,24 +191,66 @@ func (s *Simulator) AddNode(node *v1.Node) error {
 		return fmt.Errorf("metadata.name: node %q is there already", node.Name)
 	}
 	s.cache.AddNode(s.logger, node)
-	s.relist = true
+	s.index[node.Name] = len(s.names)
+	s.names = append(s.names, node.Name)
+	s.nodes, s.generations = append(s.nodes, nil), append(s.generations, never)
+	s.touched = append(s.touched, node.Name)
+	s.withImages += countImages(node)
+	s.voidForOthers(node.Name)
 	return nodes.set(node)
 }
 
 // RemoveNode lets a node leave. Its pods stay bound to it, unseen by any plugin,
-// until they are deleted.
+// until they are deleted. What was found on other nodes is kept.
 func (s *Simulator) RemoveNode(name string) error {
 	nodes := s.informers.of(&v1.Node{})
-	node, found := nodes.get(name)
-	if !found {
+	found, there := nodes.get(name)
+	if !there {
 		return fmt.Errorf("node %q is not there", name)
 	}
-	if err := s.cache.RemoveNode(s.logger, node.(*v1.Node)); err != nil {
+	node := found.(*v1.Node)
+	if err := s.cache.RemoveNode(s.logger, node); err != nil {
 		return fmt.Errorf("remove node %q: %w", name, err)
 	}
-	s.relist = true
+	s.unlist(name)
+	s.voidForOthers(name)
+	s.withImages -= countImages(node)
 	return nodes.remove(node)
 }
+
+// unlist moves the last node to the index of the one that leaves. What is kept for
+// either there has another generation than the node that is there now, for those are
+// unique among all nodes and times: it is not taken for this one's.
+func (s *Simulator) unlist(name string) {
+	i, last := s.index[name], len(s.names)-1
+	s.names[i], s.nodes[i], s.generations[i] = s.names[last], s.nodes[last], s.generations[last]
+	s.index[s.names[i]] = i
+	delete(s.index, name)
+	s.nodes[last] = nil
+	s.names, s.nodes, s.generations = s.names[:last], s.nodes[:last], s.generations[:last]
+}
+
+// voidForOthers voids what the coming or going of a node changes on others. In tree
+// two plugins sign a pod and then read more than its node:
+//   - InterPodAffinity counts, over the domains of all nodes, the pods whose terms
+//     reach the pod; a node that carries none changes no count. A change of its pods
+//     is voided where it happens (touch).
+//   - ImageLocality divides by the number of nodes, wherever a node has an image.
+//
+// PodTopologySpread and DynamicResources refuse to sign pods for which they read
+// others. The plugins of volumes read others only for claims (see isRepeatable):
+// NodeVolumeLimits and VolumeRestrictions count the volumes of the node at hand.
+func (s *Simulator) voidForOthers(name string) {
+	if s.reaching[name] > 0 {
+		s.Flush()
+	}
+	if s.withImages > 0 {
+		s.FlushScores()
+	}
+}
+
+// countImages returns 1 for a node that lists images, else 0.
+func countImages(node *v1.Node) int { return min(1, len(node.Status.Images)) }
 
 // AddObject adds an object of any kind that the informer factory knows (ReplicaSets,
 // Jobs, PodDisruptionBudgets), or replaces the one of that name. Pods and nodes have
@@ -238,7 +284,7 @@ func (s *Simulator) NodeInfos() ([]fwk.NodeInfo, error) {
 	if err := s.refresh(); err != nil {
 		return nil, err
 	}
-	return s.nodes, nil
+	return s.snapshot.List()
 }
 
 // refresh brings the snapshot up to date with the cache.
@@ -246,26 +292,18 @@ func (s *Simulator) refresh() error {
 	if err := s.cache.UpdateSnapshot(s.logger, s.snapshot); err != nil {
 		return fmt.Errorf("update the snapshot: %w", err)
 	}
-	if !s.relist {
-		for _, i := range s.touched {
-			s.generations[i] = s.nodes[i].GetGeneration()
+	for _, name := range s.touched {
+		i, listed := s.index[name]
+		if !listed {
+			continue
 		}
-		s.touched = s.touched[:0]
-		return nil
+		node, err := s.snapshot.Get(name)
+		if err != nil {
+			return fmt.Errorf("read node %q of the snapshot: %w", name, err)
+		}
+		s.nodes[i], s.generations[i] = node, node.GetGeneration()
 	}
-	nodes, err := s.snapshot.List()
-	if err != nil {
-		return fmt.Errorf("list the nodes: %w", err)
-	}
-	s.nodes, s.touched, s.relist = nodes, s.touched[:0], false
-	s.names, s.generations = s.names[:0], s.generations[:0]
-	s.index = make(map[string]int, len(nodes))
-	for i, node := range nodes {
-		s.names = append(s.names, node.Node().Name)
-		s.generations = append(s.generations, node.GetGeneration())
-		s.index[node.Node().Name] = i
-	}
-	s.Flush()
+	s.touched = s.touched[:0]
 	return nil
 }
 
