@@ -10,12 +10,12 @@
 //
 // It is quick because it keeps, for each signature (SignPod), the verdict of Filter
 // and the raw scores of every node, and asks again only about nodes that changed or
-// joined. So
-// what a plugin's Filter and Score say of a node has to follow from that node, from
-// what the plugin signs of the pod, and from background state that changes with a
-// call of FlushScores or Flush; what PreScore and NormalizeScore add may read every
-// node. A plugin that looks at other nodes in Filter or Score refuses to sign, as in
+// joined. So what a plugin's Filter and Score say of a node has to follow from that
+// node, from what the plugin signs of the pod, and from background state that changes
+// with a call of FlushScores or Flush; what PreScore and NormalizeScore add may read
+// every node. A plugin that looks at other nodes in Filter or Score refuses to sign, as in
 // production, or is run with Config.Exhaustive.
+//
 // Most of what is left is the framework's normalisation, which allocates for every
 // node: a program that runs long traces saves a third of its time with GOGC=400.
 package sim
