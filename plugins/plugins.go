@@ -4,12 +4,15 @@ package plugins
 
 import (
 	"context"
+	"time"
 
+	v1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	fwk "k8s.io/kube-scheduler/framework"
 	"k8s.io/utils/clock"
 
 	"github.com/plimsoll-k8s/plimsoll/pkg/decisions"
+	"github.com/plimsoll-k8s/plimsoll/pkg/devices"
 	"github.com/plimsoll-k8s/plimsoll/plugins/marginalcost"
 )
 
@@ -21,13 +24,18 @@ type Factory = func(context.Context, runtime.Object, fwk.Handle) (fwk.Plugin, er
 type Options struct {
 	// Decisions receives every placement that was bound. Nil keeps none.
 	Decisions *decisions.Ring
-	// Clock dates decisions. Nil is the real clock.
+	// Clock dates decisions and what is learned. Nil is the real clock.
 	Clock clock.PassiveClock
+	// Devices knows the nodes' devices. Nil: whole devices, by extended resource.
+	Devices devices.Source
+	// Background and Lifetime serve simulations; see marginalcost.Options.
+	Background func(learn func(now time.Time) bool)
+	Lifetime   func(pod *v1.Pod) (time.Duration, bool)
 }
 
 // Registry returns every plugin by the name it has in a configuration.
 func Registry(o Options) map[string]Factory {
 	return map[string]Factory{
-		marginalcost.Name: marginalcost.Options{Decisions: o.Decisions, Clock: o.Clock}.New,
+		marginalcost.Name: marginalcost.Options(o).New,
 	}
 }

@@ -13,10 +13,8 @@ import (
 
 	"github.com/plimsoll-k8s/plimsoll/bench/packing/baseline"
 	"github.com/plimsoll-k8s/plimsoll/bench/packing/openb"
-	"github.com/plimsoll-k8s/plimsoll/manifests"
 	"github.com/plimsoll-k8s/plimsoll/pkg/sim"
 	"github.com/plimsoll-k8s/plimsoll/pkg/sim/devicedriver"
-	"github.com/plimsoll-k8s/plimsoll/plugins"
 )
 
 // policy is one way to place pods, under the name that figures have it by.
@@ -45,17 +43,41 @@ type setup struct {
 	// driver hands out the devices; its plugin is in the profile. Only P1 has
 	// devices.
 	driver *devicedriver.Driver
-	// background runs every period of virtual time; nil for nothing.
-	background func(s *sim.Simulator, now time.Time)
-	period     time.Duration
+	// due is asked before each pod: it learns what is due and reports whether raw
+	// scores so far are void. Nil for a policy that learns nothing.
+	due func(now time.Time) bool
 }
 
 // policies is the one table of policies. Its order is that of the reports.
 func policies() []policy {
 	return []policy{
 		{
-			name: "plimsoll", build: ours,
-			what: "ours as shipped (manifests/scheduler/config.yaml), all of it learned during the run",
+			name: "plimsoll", build: ours(variant{}),
+			what: "ours with the arguments as shipped, all of it learned during the run",
+		},
+		{
+			name: "plimsoll-given", build: ours(variant{given: true}),
+			what: "ours, knowing the mix beforehand as FGD does; P1 only",
+		},
+		{
+			name: "plimsoll-oracle", build: ours(variant{oracle: true}),
+			what: "ours, told how long each pod lives; P3 only",
+		},
+		{
+			name: "plimsoll-dra-order", build: ours(variant{inTreeOrder: true}),
+			what: "ours, but the first device that fits is used, as the in-tree DRA allocator does; P1 only",
+		},
+		{
+			name: "plimsoll-without-opening", build: ours(variant{without: "opening"}),
+			what: "ours with the price of opening 0",
+		},
+		{
+			name: "plimsoll-without-stranding", build: ours(variant{without: "stranding"}),
+			what: "ours with the price of stranding 0",
+		},
+		{
+			name: "plimsoll-without-lifetime", build: ours(variant{without: "lifetime"}),
+			what: "ours with the price of lifetime 0",
 		},
 		{
 			name: "fgd", build: fgd,
@@ -103,24 +125,6 @@ func choosePolicies(names []string) ([]policy, error) {
 		}
 	}
 	return chosen, nil
-}
-
-func ours(in inputs) (setup, error) {
-	text, err := manifests.FS.ReadFile("scheduler/config.yaml")
-	if err != nil {
-		return setup{}, err
-	}
-	profile, err := sim.LoadProfile(text)
-	if err != nil {
-		return setup{}, err
-	}
-	driver := devicedriver.New(devicedriver.Tightest)
-	profile.Plugins.MultiPoint.Enabled = append(profile.Plugins.MultiPoint.Enabled, config.Plugin{Name: devicedriver.Name})
-	registry := frameworkruntime.Registry{devicedriver.Name: driver.Factory}
-	for name, factory := range plugins.Registry(plugins.Options{Clock: in.clock}) {
-		registry[name] = factory
-	}
-	return setup{profile: profile, plugins: registry, driver: driver}, nil
 }
 
 func fgd(in inputs) (setup, error) {

@@ -46,7 +46,8 @@ func start() time.Time { return time.Date(2026, time.January, 5, 0, 0, 0, 0, tim
 // replay is a simulator and the policy that runs in it.
 type replay struct {
 	*sim.Simulator
-	scheduler string // the profile's name
+	scheduler string                   // the profile's name
+	due       func(now time.Time) bool // see setup
 	decisions int64
 	progress  *progress
 }
@@ -64,15 +65,15 @@ func newReplay(ctx context.Context, p policy, in inputs, progress *progress) (*r
 	if err != nil {
 		return nil, fmt.Errorf("policy %s: %w", p.name, err)
 	}
-	if made.background != nil {
-		simulator.Every(made.period, func(now time.Time) { made.background(simulator, now) })
-	}
-	return &replay{Simulator: simulator, scheduler: made.profile.SchedulerName, progress: progress}, nil
+	return &replay{Simulator: simulator, scheduler: made.profile.SchedulerName, due: made.due, progress: progress}, nil
 }
 
 // place lets a pod arrive and be scheduled. It returns the name of its node, empty
 // if none fits; the pod is then pending.
 func (r *replay) place(pod *v1.Pod) (string, error) {
+	if r.due != nil && r.due(r.Clock().Now()) {
+		r.FlushScores()
+	}
 	result, err := r.Schedule(pod)
 	if err != nil {
 		return "", err

@@ -30,9 +30,9 @@ type protocol struct {
 
 func protocols() []protocol {
 	return []protocol{
-		{"p1", []int64{42, 43, 44, 45, 46}, []string{"plimsoll", "fgd", "bestfit", "most-allocated", "kube-default", "random"}, planP1},
+		{"p1", []int64{42, 43, 44, 45, 46}, []string{"plimsoll", "plimsoll-given", "fgd", "bestfit", "most-allocated", "kube-default", "random"}, planP1},
 		{"p2", []int64{1, 2, 3}, []string{"plimsoll", "bestfit", "most-allocated", "kube-default", "random"}, planP2},
-		{"p3", []int64{1, 2, 3}, []string{"plimsoll", "bestfit", "most-allocated", "kube-default", "random"}, planP3},
+		{"p3", []int64{1, 2, 3}, []string{"plimsoll", "plimsoll-oracle", "bestfit", "most-allocated", "kube-default", "random"}, planP3},
 	}
 }
 

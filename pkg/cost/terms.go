@@ -8,13 +8,15 @@ type Term uint8
 // here and its name below.
 const (
 	Opening   Term = iota // package opening: an empty node is put in use
-	Stranding             // package stranding: capacity left over beside the pod
+	Stranding             // package stranding: capacity that the cluster's pods cannot use any more
+	Lifetime              // package lifetime: the time for which the pod alone keeps the node
 	terms                 // how many there are
 )
 
 var names = [terms]string{
 	Opening:   "opening",
 	Stranding: "stranding",
+	Lifetime:  "lifetime",
 }
 
 // String returns the term's name as it stands in arguments, metrics and

@@ -12,14 +12,14 @@ import (
 	fwk "k8s.io/kube-scheduler/framework"
 )
 
-// demand is all that the plugin reads of a pod. Its JSON is the pod's signature.
-// It is not changed once made.
+// demand is what a pod asks for, as the framework counts it. It is not changed
+// once made.
 type demand struct {
 	// Uses: the pod keeps a node from being empty.
-	Uses bool `json:"uses"`
+	Uses bool
 	// Asks is what the pod requests, above 0 each, by name of the resource. The
 	// slot that each pod takes is not among them.
-	Asks []ask `json:"asks"`
+	Asks []ask
 }
 
 // ask is an amount in the framework's unit: thousandths of a core for CPU,
@@ -28,9 +28,6 @@ type ask struct {
 	Resource v1.ResourceName `json:"resource"`
 	Amount   int64           `json:"amount"`
 }
-
-// Clone returns the demand itself, which nobody changes.
-func (d *demand) Clone() fwk.StateData { return d }
 
 // demandOf reads a pod that is not bound yet. Requests are summed as the
 // framework does for the nodes' totals: sidecars, init containers, overhead and
@@ -59,15 +56,15 @@ func units(name v1.ResourceName, quantity resource.Quantity) int64 {
 	return quantity.ScaledValue(scale)
 }
 
-// readDemand returns what PreScore computed, or computes it where PreScore did
-// not run, as for a pod that a batch or a lone candidate places.
-func readDemand(state fwk.CycleState, pod *v1.Pod) *demand {
-	if data, err := state.Read(demandKey); err == nil {
-		if d, ok := data.(*demand); ok {
-			return d
+// readArrival returns what PreScore found, or finds it where PreScore did not
+// run, as for a pod that a batch or a lone candidate places.
+func (p *Plugin) readArrival(state fwk.CycleState, pod *v1.Pod) *arrival {
+	if data, err := state.Read(arrivalKey); err == nil {
+		if a, ok := data.(*arrival); ok {
+			return a
 		}
 	}
-	return demandOf(pod)
+	return p.arrive(pod)
 }
 
 // usesNode tells whether a pod keeps a node from being empty. Pods that come

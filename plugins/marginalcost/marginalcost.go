@@ -5,7 +5,9 @@ package marginalcost
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
+	"time"
 
 	v1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -14,17 +16,18 @@ import (
 	fwk "k8s.io/kube-scheduler/framework"
 	"k8s.io/utils/clock"
 
-	"github.com/plimsoll-k8s/plimsoll/pkg/cost"
-	"github.com/plimsoll-k8s/plimsoll/pkg/cost/opening"
+	"github.com/plimsoll-k8s/plimsoll/pkg/cost/lifetime"
 	"github.com/plimsoll-k8s/plimsoll/pkg/cost/stranding"
 	"github.com/plimsoll-k8s/plimsoll/pkg/decisions"
+	"github.com/plimsoll-k8s/plimsoll/pkg/devices"
+	"github.com/plimsoll-k8s/plimsoll/pkg/shapes"
 )
 
 // Name is the plugin's name in a KubeSchedulerConfiguration.
 const Name = "MarginalCost"
 
 const (
-	demandKey   fwk.StateKey = Name + "/demand"
+	arrivalKey  fwk.StateKey = Name + "/arrival"
 	decisionKey fwk.StateKey = Name + "/decision"
 )
 
@@ -36,6 +39,10 @@ type Plugin struct {
 	clock    clock.PassiveClock
 	recent   *decisions.Ring // nil: decisions are counted, not kept
 	measures *measures
+	learner  *learner
+	// lifetime tells how long a pod lives, in simulations that know it.
+	lifetime func(pod *v1.Pod) (time.Duration, bool)
+	nodes    nodeStates
 
 	mu        sync.Mutex
 	shortlist shortlist // of the comparison made last; one scheduling cycle runs at a time
@@ -63,8 +70,18 @@ type Options struct {
 	// Decisions receives each placement that was bound. Nil keeps none. One ring
 	// may serve several profiles; it grows to the largest recentDecisions.
 	Decisions *decisions.Ring
-	// Clock dates decisions. Nil is the real clock.
+	// Clock dates decisions and what is learned. Nil is the real clock.
 	Clock clock.PassiveClock
+	// Devices knows the nodes' devices. Nil: whole devices, by extended resource.
+	Devices devices.Source
+	// Background takes over the background work of a simulation: it is given the
+	// function to call before each scheduling cycle, which learns what is due and
+	// reports whether what was scored before is void. Nil: the plugin does it in a
+	// goroutine that ends with the context.
+	Background func(learn func(now time.Time) bool)
+	// Lifetime tells how long a pod lives from its start, for comparisons with
+	// perfect knowledge. Nil: lifetimes are learned.
+	Lifetime func(pod *v1.Pod) (time.Duration, bool)
 }
 
 // New builds the plugin without a record of decisions. It is a plugin factory
@@ -75,8 +92,8 @@ func New(ctx context.Context, obj runtime.Object, handle fwk.Handle) (fwk.Plugin
 
 // New builds the plugin from its arguments (nil or *runtime.Unknown). It is a
 // plugin factory for kube-scheduler's registry. handle may be nil: then nothing
-// is recorded.
-func (o Options) New(_ context.Context, obj runtime.Object, handle fwk.Handle) (fwk.Plugin, error) {
+// is recorded or learned.
+func (o Options) New(ctx context.Context, obj runtime.Object, handle fwk.Handle) (fwk.Plugin, error) {
 	args, err := readArgs(obj)
 	if err != nil {
 		return nil, err
@@ -91,7 +108,29 @@ func (o Options) New(_ context.Context, obj runtime.Object, handle fwk.Handle) (
 	if o.Decisions != nil {
 		o.Decisions.Grow(args.RecentDecisions)
 	}
-	return &Plugin{args: args, handle: handle, clock: o.Clock, recent: o.Decisions, measures: measures}, nil
+	var pinned *shapes.Mix
+	if len(args.Mix) > 0 {
+		pinned, _ = shapes.Pinned(args.Mix, nil) // validated above
+	}
+	learner, err := newLearner(pinned, o, measures)
+	if err != nil {
+		return nil, fmt.Errorf("configure %s: %w", Name, err)
+	}
+	p := &Plugin{
+		args: args, handle: handle, clock: o.Clock, recent: o.Decisions, measures: measures,
+		learner: learner, lifetime: o.Lifetime,
+	}
+	if handle != nil {
+		if err := learner.follow(handle); err != nil {
+			return nil, fmt.Errorf("configure %s: follow pods: %w", Name, err)
+		}
+		if o.Background != nil {
+			o.Background(learner.refreshIfDue)
+		} else {
+			go learner.run(ctx)
+		}
+	}
+	return p, nil
 }
 
 // Name returns the plugin's name.
@@ -107,13 +146,17 @@ func (p *Plugin) EventsToRegister(context.Context) ([]fwk.ClusterEventWithHint, 
 // demand are placed in batches. It does not lean on the resource fragment of
 // NodeResourcesFit, which a profile may have disabled.
 func (p *Plugin) SignPod(_ context.Context, pod *v1.Pod) ([]fwk.SignFragment, *fwk.Status) {
-	return []fwk.SignFragment{{Key: "v1.Pod." + Name + "()", Value: demandOf(pod)}}, nil
+	return []fwk.SignFragment{{Key: "v1.Pod." + Name + "()", Value: p.signatureOf(pod)}}, nil
 }
 
-// PreScore computes the pod's demand once for all nodes. It never skips: a skip
+// PreScore reads the pod by the present model, once for all nodes, and what nodes
+// cost less because they hold pods of the same workload. It never skips: a skip
 // that differs between a cycle and a batch would compare raw scores with none.
-func (p *Plugin) PreScore(_ context.Context, state fwk.CycleState, pod *v1.Pod, _ []fwk.NodeInfo) *fwk.Status {
-	state.Write(demandKey, demandOf(pod))
+func (p *Plugin) PreScore(_ context.Context, state fwk.CycleState, pod *v1.Pod, nodes []fwk.NodeInfo) *fwk.Status {
+	a := p.arrive(pod)
+	p.nodes.prepare(a.model.epoch, nodes)
+	a.discount = p.discounts(a)
+	state.Write(arrivalKey, a)
 	return nil
 }
 
@@ -124,7 +167,8 @@ func (p *Plugin) Score(_ context.Context, state fwk.CycleState, pod *v1.Pod, nod
 	if node.Node() == nil {
 		return 0, fwk.AsStatus(errors.New("score: the node has left the cluster"))
 	}
-	total := p.cost(readDemand(state, pod), node).Total()
+	a := p.readArrival(state, pod)
+	total := p.cost(a, node, p.stateOf(a, node)).Total()
 	return int64(newRank(total, freeShare(node), node.Node().CreationTimestamp.Time)), nil
 }
 
@@ -135,9 +179,16 @@ func (p *Plugin) ScoreExtensions() fwk.ScoreExtensions { return p }
 // by their cost above that of the best. The points depend on the ranks and
 // names given and on nothing else; the framework calls it again on the same
 // ranks in a batch.
-func (p *Plugin) NormalizeScore(_ context.Context, _ fwk.CycleState, pod *v1.Pod, scores fwk.NodeScoreList) *fwk.Status {
+func (p *Plugin) NormalizeScore(_ context.Context, state fwk.CycleState, pod *v1.Pod, scores fwk.NodeScoreList) *fwk.Status {
 	if len(scores) == 0 {
 		return nil
+	}
+	if discount := p.readArrival(state, pod).discount; len(discount) > 0 {
+		for i := range scores {
+			if shares, ok := discount[scores[i].Name]; ok {
+				scores[i].Score = int64(rank(scores[i].Score).minus(shares))
+			}
+		}
 	}
 	best, second := firstTwo(scores)
 	list := shortlist{pod: pod.UID, favourite: scores[best].Name, candidates: len(scores)}
@@ -160,7 +211,7 @@ func (p *Plugin) Reserve(ctx context.Context, state fwk.CycleState, pod *v1.Pod,
 	if noted, ok := readDecision(state); ok && noted.Chosen.Node == nodeName {
 		return nil // a pod group reserves once to try and once to place
 	}
-	if decision, ok := p.decide(ctx, readDemand(state, pod), pod, nodeName); ok {
+	if decision, ok := p.decide(ctx, p.readArrival(state, pod), pod, nodeName); ok {
 		state.Write(decisionKey, &decisionState{decision})
 	}
 	return nil
@@ -184,33 +235,38 @@ func (p *Plugin) PostBind(ctx context.Context, state fwk.CycleState, pod *v1.Pod
 	}
 }
 
-// cost is the marginal cost of the demand on a node, each term times its price.
-func (p *Plugin) cost(d *demand, node fwk.NodeInfo) cost.Breakdown {
-	return cost.Breakdown{}.
-		With(cost.Opening, p.args.Prices.Opening*openingShare(d, node)).
-		With(cost.Stranding, p.args.Prices.Stranding*strandingShare(d, node))
+// stateOf returns the state of a node, brought up to date. A node that has none
+// yet gets one for this call only.
+func (p *Plugin) stateOf(a *arrival, node fwk.NodeInfo) *nodeState {
+	s := p.nodes.byName[node.Node().Name]
+	if s == nil {
+		p.nodes.missed.Store(true)
+		s = &nodeState{}
+	}
+	s.update(p, a.model, node, a.now)
+	return s
 }
 
-func openingShare(d *demand, node fwk.NodeInfo) float64 {
-	if !d.Uses {
-		return opening.Share(0, 0)
+// discounts returns what nodes cost less for holding a pod of the same workload.
+func (p *Plugin) discounts(a *arrival) map[string]float64 {
+	if !a.Uses || p.args.Prices.Lifetime == 0 || p.handle == nil || p.lifetime != nil {
+		return nil
 	}
-	for _, info := range node.GetPods() {
-		if usesNode(info.GetPod()) {
-			return opening.Share(1, 2)
+	names := p.learner.siblingNodes(a.workload)
+	if len(names) == 0 {
+		return nil
+	}
+	discounts := make(map[string]float64, len(names))
+	nodes := p.handle.SnapshotSharedLister().NodeInfos()
+	for _, name := range names {
+		node, err := nodes.Get(name)
+		if err != nil || node.Node() == nil {
+			continue // it left the cluster
 		}
+		share := p.stateOf(a, node).lifetimeShare(p, a)
+		discounts[name] = p.args.Prices.Lifetime * a.model.turnover * share * (1 - lifetime.SiblingFactor)
 	}
-	return opening.Share(0, 1)
-}
-
-func strandingShare(d *demand, node fwk.NodeInfo) float64 {
-	allocatable, used := node.GetAllocatable(), node.GetRequested()
-	slots := stranding.Left{}.With(int64(allocatable.GetAllowedPodNumber()), int64(len(node.GetPods())), 1)
-	left := slots
-	for _, ask := range d.Asks {
-		left = left.With(amount(allocatable, ask.Resource), amount(used, ask.Resource), ask.Amount)
-	}
-	return left.Share()
+	return discounts
 }
 
 // freeShare is how empty a node is without the pod, from 0 (full) to 1, whatever

@@ -3,6 +3,7 @@ package marginalcost
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/component-base/metrics"
@@ -16,6 +17,10 @@ import (
 type measures struct {
 	decisions *metrics.CounterVec
 	shares    *metrics.HistogramVec
+	mixShapes *metrics.GaugeVec
+	mixWeight *metrics.GaugeVec
+	turnover  *metrics.GaugeVec
+	refresh   *metrics.HistogramVec
 }
 
 // newMeasures registers the metrics in kube-scheduler's registry, which belongs
@@ -43,7 +48,36 @@ func newMeasures() (*measures, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &measures{decisions: decided, shares: shares}, nil
+	m := &measures{decisions: decided, shares: shares}
+	for _, gauge := range []struct {
+		into       **metrics.GaugeVec
+		name, help string
+	}{
+		{&m.mixShapes, "mix_shapes", "Distinct shapes of pods in the mix by which capacity is valued."},
+		{&m.mixWeight, "mix_weight_pods", "Pods that the mix stands for: live ones, and unmet demand decayed."},
+		{&m.turnover, "turnover_ratio", "Share of placements that ended, by which the price of keeping nodes is weighed."},
+	} {
+		*gauge.into, err = register(metrics.NewGaugeVec(&metrics.GaugeOpts{
+			Namespace: "plimsoll", Subsystem: "marginalcost", Name: gauge.name, Help: gauge.help, StabilityLevel: metrics.ALPHA,
+		}, []string{"profile"}))
+		if err != nil {
+			return nil, err
+		}
+	}
+	m.refresh, err = register(metrics.NewHistogramVec(&metrics.HistogramOpts{
+		Namespace: "plimsoll", Subsystem: "marginalcost", Name: "refresh_duration_seconds",
+		Help:           "Time to learn the mix, its prices and lifetimes anew, in the background.",
+		Buckets:        metrics.ExponentialBuckets(0.001, 2, 12),
+		StabilityLevel: metrics.ALPHA,
+	}, []string{"profile"}))
+	return m, err
+}
+
+func (m *measures) refreshed(profile string, made *model, took time.Duration) {
+	m.mixShapes.WithLabelValues(profile).Set(float64(len(made.mix.Shapes)))
+	m.mixWeight.WithLabelValues(profile).Set(made.mix.Weight)
+	m.turnover.WithLabelValues(profile).Set(made.turnover)
+	m.refresh.WithLabelValues(profile).Observe(took.Seconds())
 }
 
 func register[C metrics.Registerable](collector C) (C, error) {

@@ -34,6 +34,12 @@ func newRank(shares, free float64, created time.Time) rank {
 	return rank(int64(steps)<<costShift | int64(fullness)<<ageBits | int64(minutes))
 }
 
+// minus returns the rank with so many shares taken off its cost.
+func (r rank) minus(shares float64) rank {
+	steps := clamp(float64(r>>costShift)-math.Round(shares/costStep), 0, 2*costBias-1)
+	return rank(int64(steps)<<costShift) | r&(1<<costShift-1)
+}
+
 // sharesAbove returns how much more a rank costs than another, in shares. It is
 // exact: two costs that round to one step differ by 0.
 func (r rank) sharesAbove(least rank) float64 {

@@ -7,6 +7,7 @@ import (
 	"k8s.io/klog/v2"
 	fwk "k8s.io/kube-scheduler/framework"
 
+	"github.com/plimsoll-k8s/plimsoll/pkg/cost"
 	"github.com/plimsoll-k8s/plimsoll/pkg/decisions"
 )
 
@@ -31,8 +32,8 @@ func readDecision(state fwk.CycleState) (decisions.Decision, bool) {
 
 // decide describes the choice of a node. It answers false when the node cannot
 // be looked up, and leaves out a runner-up that cannot.
-func (p *Plugin) decide(ctx context.Context, d *demand, pod *v1.Pod, nodeName string) (decisions.Decision, bool) {
-	chosen, ok := p.option(ctx, d, pod, nodeName)
+func (p *Plugin) decide(ctx context.Context, a *arrival, pod *v1.Pod, nodeName string) (decisions.Decision, bool) {
+	chosen, ok := p.option(ctx, a, pod, nodeName)
 	if !ok {
 		return decisions.Decision{}, false
 	}
@@ -51,7 +52,7 @@ func (p *Plugin) decide(ctx context.Context, d *demand, pod *v1.Pod, nodeName st
 	if next == nodeName {
 		next = list.second
 	}
-	if runnerUp, ok := p.option(ctx, d, pod, next); ok {
+	if runnerUp, ok := p.option(ctx, a, pod, next); ok {
 		decision.RunnerUp = &runnerUp
 	}
 	return decision, true
@@ -59,7 +60,7 @@ func (p *Plugin) decide(ctx context.Context, d *demand, pod *v1.Pod, nodeName st
 
 // option prices the pod on a node of the current snapshot. A scheduling cycle of
 // a pod group has put the pod there already: then it is taken out of a copy.
-func (p *Plugin) option(ctx context.Context, d *demand, pod *v1.Pod, nodeName string) (decisions.Option, bool) {
+func (p *Plugin) option(ctx context.Context, a *arrival, pod *v1.Pod, nodeName string) (decisions.Option, bool) {
 	if p.handle == nil || nodeName == "" {
 		return decisions.Option{}, false
 	}
@@ -73,7 +74,11 @@ func (p *Plugin) option(ctx context.Context, d *demand, pod *v1.Pod, nodeName st
 			return decisions.Option{}, false
 		}
 	}
-	return decisions.Option{Node: nodeName, Cost: p.cost(d, node)}, true
+	breakdown := p.cost(a, node, p.stateOf(a, node))
+	if discount := a.discount[nodeName]; discount > 0 {
+		breakdown = breakdown.With(cost.Lifetime, breakdown.Share(cost.Lifetime)-discount)
+	}
+	return decisions.Option{Node: nodeName, Cost: breakdown}, true
 }
 
 func holds(node fwk.NodeInfo, pod *v1.Pod) bool {

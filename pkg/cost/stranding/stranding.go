@@ -1,6 +1,34 @@
-// Package stranding prices the capacity that stays free beside a pod: best
-// fit, as a share of the node.
+// Package stranding prices what a placement takes from the pods to come: the
+// value that the node's free capacity loses, and, where pods leave again, the
+// capacity left free beside the pod and out of proportion.
 package stranding
+
+// Spent is what a placement spends of a node.
+type Spent struct {
+	// Value is what the free capacity loses at bid prices, in nodes.
+	Value float64
+	// Left is the mean share of the node that stays free beside the pod, 0 to 1.
+	Left float64
+	// Imbalance is the growth of the share of the node that pods like the average
+	// one cannot use, -1 to 1: of an empty node, the whole share.
+	Imbalance float64
+}
+
+const (
+	// imbalancePrice is what a share of the node out of proportion costs.
+	imbalancePrice = 2
+	// tiePrice is what a share left free costs where no pod ever leaves. At bid
+	// prices many nodes cost the same, and near-ties must go to the fuller one, so
+	// that room for large pods stays together.
+	tiePrice = 0.002
+)
+
+// Share returns the cost of what is spent. turnover, 0 to 1, is the share of
+// placements that end: only as far as they do are nodes emptied and filled again,
+// which is when what is left, and its proportions, count.
+func Share(s Spent, turnover float64) float64 {
+	return s.Value + turnover*(s.Left+imbalancePrice*s.Imbalance) + (1-turnover)*tiePrice*s.Left
+}
 
 // Left collects what is left over of a node, one resource at a time. The zero
 // value is ready to use; it is a value and allocates nothing.

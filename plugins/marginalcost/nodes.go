@@ -1,0 +1,271 @@
+package marginalcost
+
+import (
+	"math"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	v1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	fwk "k8s.io/kube-scheduler/framework"
+
+	"github.com/plimsoll-k8s/plimsoll/pkg/bidprices"
+	"github.com/plimsoll-k8s/plimsoll/pkg/cost/lifetime"
+	"github.com/plimsoll-k8s/plimsoll/pkg/devices"
+	"github.com/plimsoll-k8s/plimsoll/pkg/lifetimes"
+	"github.com/plimsoll-k8s/plimsoll/pkg/workload"
+)
+
+// nodeStates keeps what was computed of each node. Entries are made between
+// cycles and changed in Score, which the framework calls for a node in one
+// goroutine at a time: no lock is needed.
+type nodeStates struct {
+	byName map[string]*nodeState
+	// missed is set when Score met a node without entry.
+	missed atomic.Bool
+	epoch  uint64
+}
+
+// prepare makes entries for nodes that had none, and drops those of nodes that
+// are gone when the model is new.
+func (n *nodeStates) prepare(epoch uint64, nodes []fwk.NodeInfo) {
+	if n.byName == nil {
+		n.byName = make(map[string]*nodeState, len(nodes))
+		n.missed.Store(true)
+	}
+	if n.epoch != epoch {
+		for name, state := range n.byName {
+			if state.epoch+staleEpochs < epoch {
+				delete(n.byName, name)
+			}
+		}
+		n.epoch = epoch
+	}
+	if !n.missed.Swap(false) {
+		return
+	}
+	for _, node := range nodes {
+		if node.Node() != nil && n.byName[node.Node().Name] == nil {
+			n.byName[node.Node().Name] = &nodeState{}
+		}
+	}
+}
+
+// staleEpochs is how many models a node's entry outlives its last use.
+const staleEpochs = 16
+
+// nodeState is what the cost reads of one node, as of a generation of the node, a
+// version of its devices and a model.
+type nodeState struct {
+	valid      bool
+	generation int64
+	version    uint64
+	epoch      uint64
+
+	free  bidprices.Node
+	hint  bidprices.Hint
+	value float64 // of free, in nodes
+	// imbalance is F of what is free, in shares.
+	imbalance float64
+	isUsed    bool
+	pods      []podState
+	owners    []lifetime.Owner
+	occupancy lifetime.Occupancy
+	// longest is how long the node's last pod will stay, where lifetimes are known.
+	longest time.Duration
+	at      time.Time // of occupancy
+}
+
+// podState is a pod that uses the node.
+type podState struct {
+	uid      types.UID
+	uses     bool
+	epoch    uint64
+	group    lifetimes.GroupID
+	key      lifetimes.Key
+	started  time.Time
+	deadline time.Duration // after the start; 0 for none
+	known    time.Duration // its whole life, where that is known; 0 where not
+}
+
+// occupancyAge is for how long the chances that pods leave are used again.
+const occupancyAge = 30 * time.Minute
+
+// update recomputes what is not as of now. It allocates only when the node holds
+// more pods than ever before.
+func (s *nodeState) update(p *Plugin, m *model, node fwk.NodeInfo, now time.Time) {
+	version := uint64(0)
+	if p.learner.devices != nil {
+		version = p.learner.devices.State(node.Node().Name).Version
+	}
+	if s.valid && s.generation == node.GetGeneration() && s.version == version && s.epoch == m.epoch {
+		if age := now.Sub(s.at); age >= 0 && age < occupancyAge {
+			return
+		}
+		s.occupy(p, m, now)
+		return
+	}
+	s.readPods(p, m, node, now)
+	s.readFree(p, m, node)
+	s.value = m.market.prices.Value(&s.free, &s.hint)
+	s.imbalance = m.market.imbalance(node, nil)
+	s.occupy(p, m, now)
+	s.valid, s.generation, s.version, s.epoch = true, node.GetGeneration(), version, m.epoch
+}
+
+// readPods resolves the pods that are new, in the order of the node's list.
+func (s *nodeState) readPods(p *Plugin, m *model, node fwk.NodeInfo, now time.Time) {
+	before := s.pods
+	pods := node.GetPods()
+	next := make([]podState, 0, 0)
+	if cap(before) >= len(pods) && isPrefix(before, pods) {
+		next = before[:min(len(before), len(pods))]
+	} else {
+		next = make([]podState, 0, len(pods)+len(pods)/4+4)
+	}
+	s.isUsed = false
+	for i := range pods {
+		pod := pods[i].GetPod()
+		if i < len(next) {
+			s.isUsed = s.isUsed || next[i].uses
+			next[i].resolve(m)
+			continue
+		}
+		at := slices.IndexFunc(before, func(b podState) bool { return b.uid == pod.UID })
+		if at >= 0 {
+			next = append(next, before[at])
+		} else {
+			next = append(next, p.podState(pod, now))
+		}
+		last := &next[len(next)-1]
+		last.resolve(m)
+		s.isUsed = s.isUsed || last.uses
+	}
+	s.pods = next
+}
+
+// isPrefix reports whether the pods known begin the list, or the list them.
+func isPrefix(known []podState, pods []fwk.PodInfo) bool {
+	for i := range min(len(known), len(pods)) {
+		if known[i].uid != pods[i].GetPod().UID {
+			return false
+		}
+	}
+	return true
+}
+
+func (p *Plugin) podState(pod *v1.Pod, now time.Time) podState {
+	state := podState{uid: pod.UID, uses: usesNode(pod), started: now}
+	if !state.uses {
+		return state
+	}
+	if pod.Status.StartTime != nil {
+		state.started = pod.Status.StartTime.Time
+	}
+	state.deadline, _ = workload.Deadline(pod)
+	state.key = p.learner.keyOf(pod, p.learner.shapeOf(pod).Key())
+	if p.lifetime != nil {
+		state.known, _ = p.lifetime(pod)
+	}
+	return state
+}
+
+func (s *podState) resolve(m *model) {
+	if s.epoch != m.epoch || s.epoch == 0 {
+		s.epoch, s.group = m.epoch, m.survival.Group(s.key)
+	}
+}
+
+// occupy computes the chances that the node is free of its pods in time.
+func (s *nodeState) occupy(p *Plugin, m *model, now time.Time) {
+	s.at = now
+	s.longest = 0
+	s.owners = s.owners[:0]
+	for i := range s.pods {
+		pod := &s.pods[i]
+		if !pod.uses {
+			continue
+		}
+		age := now.Sub(pod.started)
+		if p.lifetime != nil {
+			s.longest = max(s.longest, pod.known-age)
+			continue
+		}
+		curve := m.survival.SurvivalOf(pod.group, age)
+		if pod.deadline > 0 {
+			curve = curve.Until(pod.deadline - age)
+		}
+		s.owners = lifetime.Join(s.owners, pod.key.Workload, curve)
+	}
+	s.occupancy = lifetime.Of(s.owners)
+	if s.isUsed {
+		s.occupancy[0] = 0
+	}
+}
+
+// readFree reads what is free in the terms of bid prices.
+func (s *nodeState) readFree(p *Plugin, m *model, node fwk.NodeInfo) {
+	s.free.Kind = m.market.kind(node, p.learner.devices)
+	allocatable, used := node.GetAllocatable(), node.GetRequested()
+	for a, name := range m.market.axes {
+		if name == v1.ResourcePods {
+			s.free.Free[a] = float64(allocatable.GetAllowedPodNumber() - len(node.GetPods()))
+			continue
+		}
+		s.free.Free[a] = float64(amount(allocatable, name) - amount(used, name))
+	}
+	s.free.Whole, s.free.Partial = 0, s.free.Partial[:0]
+	if p.learner.devices != nil {
+		s.readDevices(p.learner.devices.State(node.Node().Name).Free)
+		return
+	}
+	for _, class := range m.market.classes {
+		if all := amount(allocatable, class); all > 0 {
+			s.free.Whole = int(min(max(all-amount(used, class), 0), maxDevices))
+			return
+		}
+	}
+}
+
+func (s *nodeState) readDevices(free []int64) {
+	for _, milli := range free {
+		switch {
+		case milli >= devices.Whole:
+			s.free.Whole++
+		case milli > 0:
+			s.free.Partial = append(s.free.Partial, milli)
+		}
+	}
+}
+
+// imbalance is the share of a node's free capacity that pods like the average of
+// the mix cannot use: the mean over the resources that the node offers and the mix
+// requests of (free - k mix) / offered, where k is how many times the mix fits.
+// asks is what a further pod takes.
+func (m *market) imbalance(node fwk.NodeInfo, asks []ask) float64 {
+	allocatable, used := node.GetAllocatable(), node.GetRequested()
+	fits, sum, mix, resources := math.Inf(1), 0.0, 0.0, 0
+	for i := range m.wanted {
+		r := &m.wanted[i]
+		offered := amount(allocatable, r.Name)
+		if offered <= 0 {
+			continue
+		}
+		free := float64(offered - amount(used, r.Name))
+		for _, a := range asks {
+			if a.Resource == r.Name {
+				free -= float64(a.Amount)
+			}
+		}
+		free = max(free, 0)
+		fits = min(fits, free/float64(r.Amount))
+		sum += free / float64(offered)
+		mix += float64(r.Amount) / float64(offered)
+		resources++
+	}
+	if resources == 0 {
+		return 0
+	}
+	return (sum - fits*mix) / float64(resources)
+}
