@@ -61,7 +61,9 @@ bench: ## Benchmarks, in Go's format; options in ARGS (ARGS=-count=10, then comp
 
 .PHONY: bench-throughput
 bench-throughput: ## Kubernetes' scheduler_perf, our profile against the default; options in ARGS (ARGS="-repeats 1")
-	@go test ./lab/throughput -run '^$$' -bench . -benchtime 1x -timeout 3h -args $(ARGS)
+	@go test -c -o bin/throughput.test ./lab/throughput
+	@cd lab/throughput && ../../bin/throughput.test -test.run '^$$' -test.bench . -test.benchtime 1x $(ARGS) \
+		2>../../bin/throughput.log || { tail -n 40 ../../bin/throughput.log; exit 1; }
 
 .PHONY: bench-packing
 bench-packing: ## Packing against the policies of the literature on public traces (hours; hack/fetch-data first); options in ARGS (ARGS="-protocol p1")

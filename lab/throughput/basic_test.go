@@ -51,7 +51,7 @@ func (s setting) pods(o options) int {
 	if s.scoreAll {
 		return o.pods
 	}
-	return 4 * o.pods
+	return sampledTimes * o.pods
 }
 
 // BenchmarkSchedulingBasic runs scheduler_perf's SchedulingBasic under both profiles in turns, and

@@ -58,6 +58,11 @@ type options struct {
 	csv     string // file of results
 }
 
+const (
+	podsPerNode  = 40 // that have room: 4 cores for 100m each
+	sampledTimes = 4  // as many pods are measured where not every node is looked at
+)
+
 func addFlags(set *flag.FlagSet) {
 	set.Int("nodes", 5000, "nodes, at least 1")
 	set.Int("pods", 1000, "pods measured where every node is looked at, four times as many elsewhere; at least 1")
@@ -79,6 +84,9 @@ func flagged(set *flag.FlagSet) (options, error) {
 	o := options{
 		nodes: number("nodes"), pods: number("pods"), warmUp: number("warm-up"), repeats: number("repeats"),
 		csv: set.Lookup("csv").Value.String(),
+	}
+	if most := podsPerNode * o.nodes; len(errs) == 0 && o.warmUp+sampledTimes*o.pods > most {
+		errs = append(errs, fmt.Errorf("-warm-up and %d times -pods: %d: %d nodes have room for %d", sampledTimes, o.warmUp+sampledTimes*o.pods, o.nodes, most))
 	}
 	return o, errors.Join(errs...)
 }

@@ -11,6 +11,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // The profiles that are compared.
@@ -55,7 +56,7 @@ func Figures(runs []Run) ([]Figure, error) {
 		if err != nil {
 			return nil, err
 		}
-		name := "throughput." + setting + "."
+		name := "throughput." + strings.NewReplacer("=", "_", "/", ".").Replace(setting) + "."
 		out = append(out,
 			Figure{Name: name + Default + ".pods_per_second", Value: median(rates(theirs)), Unit: "pods/s", Better: "higher"},
 			Figure{Name: name + Plimsoll + ".pods_per_second", Value: median(rates(ours)), Unit: "pods/s", Better: "higher"},
