@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"runtime/pprof"
 	"strconv"
 	"strings"
 )
@@ -23,6 +24,7 @@ type options struct {
 	data, nodes, pods                     string
 	out, plots, published                 string
 	parallel                              int
+	cpuProfile                            string
 }
 
 func main() {
@@ -52,6 +54,17 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if o.cpuProfile != "" {
+		file, err := os.Create(o.cpuProfile)
+		if err != nil {
+			return err
+		}
+		defer file.Close() //nolint:errcheck // a profile is for looking at
+		if err := pprof.StartCPUProfile(file); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
+	}
 	results := runAll(ctx, tasks, o.parallel, stderr)
 	if err := report(o, args, results, stdout); err != nil {
 		return err
@@ -76,6 +89,7 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.out, "out", "bench/results/packing.csv", "figures; those measured now replace those in the file. Single runs go beside it")
 	flags.StringVar(&o.plots, "plots", "bench/results", "folder for plots; empty for none")
 	flags.IntVar(&o.parallel, "parallel", 2, "runs at a time, from 1")
+	flags.StringVar(&o.cpuProfile, "cpuprofile", "", "write a CPU profile to this file")
 	flags.StringVar(&o.published, "check-published", "", "compare with published curves of single seeds (published_alloc_per_seed.csv.gz), instead of all else; - for the one in the data folder")
 	if err := flags.Parse(args); err != nil {
 		return o, err

@@ -15,6 +15,7 @@ import (
 	"github.com/plimsoll-k8s/plimsoll/bench/packing/openb"
 	"github.com/plimsoll-k8s/plimsoll/pkg/sim"
 	"github.com/plimsoll-k8s/plimsoll/pkg/sim/devicedriver"
+	"github.com/plimsoll-k8s/plimsoll/plugins/marginalcost"
 )
 
 // policy is one way to place pods, under the name that figures have it by.
@@ -201,7 +202,7 @@ func scored(driver *devicedriver.Driver, names []string, args map[string]string,
 	filters := []string{"NodeResourcesFit", "NodeAffinity", devicedriver.Name}
 	var stateful []string // plugins that prepare their score
 	for _, name := range names {
-		if _, ownPlugin := registry[name]; !ownPlugin {
+		if _, stateless := registry[name]; !stateless || name == marginalcost.Name {
 			stateful = append(stateful, name)
 		}
 	}

@@ -199,15 +199,18 @@ func (l *learner) move(pod *followed, by int) {
 }
 
 // siblingNodes returns the nodes that hold a pod of a workload.
-func (l *learner) siblingNodes(w workload.Key) []string {
+func (l *learner) siblingNodes(w workload.Key) map[string]struct{} {
 	if w.IsZero() {
 		return nil
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	nodes := make([]string, 0, len(l.siblings[w]))
+	if len(l.siblings[w]) == 0 {
+		return nil
+	}
+	nodes := make(map[string]struct{}, len(l.siblings[w]))
 	for name := range l.siblings[w] {
-		nodes = append(nodes, name)
+		nodes[name] = struct{}{}
 	}
 	return nodes
 }

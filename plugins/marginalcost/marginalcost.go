@@ -149,13 +149,15 @@ func (p *Plugin) SignPod(_ context.Context, pod *v1.Pod) ([]fwk.SignFragment, *f
 	return []fwk.SignFragment{{Key: "v1.Pod." + Name + "()", Value: p.signatureOf(pod)}}, nil
 }
 
-// PreScore reads the pod by the present model, once for all nodes, and what nodes
-// cost less because they hold pods of the same workload. It never skips: a skip
+// PreScore reads the pod by the present model, once for all nodes, and which nodes
+// hold pods of the same workload. It never skips: a skip
 // that differs between a cycle and a batch would compare raw scores with none.
 func (p *Plugin) PreScore(_ context.Context, state fwk.CycleState, pod *v1.Pod, nodes []fwk.NodeInfo) *fwk.Status {
 	a := p.arrive(pod)
 	p.nodes.prepare(a.model.epoch, nodes)
-	a.discount = p.discounts(a)
+	if a.Uses && p.args.Prices.Lifetime > 0 && p.lifetime == nil {
+		a.siblings = p.learner.siblingNodes(a.workload)
+	}
 	state.Write(arrivalKey, a)
 	return nil
 }
@@ -183,9 +185,9 @@ func (p *Plugin) NormalizeScore(_ context.Context, state fwk.CycleState, pod *v1
 	if len(scores) == 0 {
 		return nil
 	}
-	if discount := p.readArrival(state, pod).discount; len(discount) > 0 {
+	if a := p.readArrival(state, pod); len(a.siblings) > 0 {
 		for i := range scores {
-			if shares, ok := discount[scores[i].Name]; ok {
+			if shares := p.discount(a, scores[i].Name); shares > 0 {
 				scores[i].Score = int64(rank(scores[i].Score).minus(shares))
 			}
 		}
@@ -247,26 +249,17 @@ func (p *Plugin) stateOf(a *arrival, node fwk.NodeInfo) *nodeState {
 	return s
 }
 
-// discounts returns what nodes cost less for holding a pod of the same workload.
-func (p *Plugin) discounts(a *arrival) map[string]float64 {
-	if !a.Uses || p.args.Prices.Lifetime == 0 || p.handle == nil || p.lifetime != nil {
-		return nil
+// discount is what a node costs less for holding a pod of the same workload, by
+// its state as Score left it.
+func (p *Plugin) discount(a *arrival, nodeName string) float64 {
+	if _, holds := a.siblings[nodeName]; !holds {
+		return 0
 	}
-	names := p.learner.siblingNodes(a.workload)
-	if len(names) == 0 {
-		return nil
+	s := p.nodes.byName[nodeName]
+	if s == nil || !s.valid {
+		return 0
 	}
-	discounts := make(map[string]float64, len(names))
-	nodes := p.handle.SnapshotSharedLister().NodeInfos()
-	for _, name := range names {
-		node, err := nodes.Get(name)
-		if err != nil || node.Node() == nil {
-			continue // it left the cluster
-		}
-		share := p.stateOf(a, node).lifetimeShare(p, a)
-		discounts[name] = p.args.Prices.Lifetime * a.model.turnover * share * (1 - lifetime.SiblingFactor)
-	}
-	return discounts
+	return p.args.Prices.Lifetime * a.model.turnover * s.lifetimeShare(p, a) * (1 - lifetime.SiblingFactor)
 }
 
 // freeShare is how empty a node is without the pod, from 0 (full) to 1, whatever

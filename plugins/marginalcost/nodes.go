@@ -25,6 +25,7 @@ type nodeStates struct {
 	// missed is set when Score met a node without entry.
 	missed atomic.Bool
 	epoch  uint64
+	nodes  int // candidates last prepared for
 }
 
 // prepare makes entries for nodes that had none, and drops those of nodes that
@@ -42,9 +43,10 @@ func (n *nodeStates) prepare(epoch uint64, nodes []fwk.NodeInfo) {
 		}
 		n.epoch = epoch
 	}
-	if !n.missed.Swap(false) {
+	if !n.missed.Swap(false) && len(nodes) <= n.nodes {
 		return
 	}
+	n.nodes = len(nodes)
 	for _, node := range nodes {
 		if node.Node() != nil && n.byName[node.Node().Name] == nil {
 			n.byName[node.Node().Name] = &nodeState{}

@@ -30,9 +30,9 @@ type arrival struct {
 	survival lifetimes.Curve
 	known    time.Duration // its life, where that is known
 	workload workload.Key
-	// discount is what a node costs less because it holds a pod of the same
-	// workload, in shares: such pods tend to leave together.
-	discount map[string]float64
+	// siblings are the nodes that hold a pod of the same workload. They cost less:
+	// such pods tend to leave together.
+	siblings map[string]struct{}
 }
 
 // Clone returns the arrival itself, which nobody changes.

@@ -75,7 +75,7 @@ func (p *Plugin) option(ctx context.Context, a *arrival, pod *v1.Pod, nodeName s
 		}
 	}
 	breakdown := p.cost(a, node, p.stateOf(a, node))
-	if discount := a.discount[nodeName]; discount > 0 {
+	if discount := p.discount(a, nodeName); discount > 0 {
 		breakdown = breakdown.With(cost.Lifetime, breakdown.Share(cost.Lifetime)-discount)
 	}
 	return decisions.Option{Node: nodeName, Cost: breakdown}, true
