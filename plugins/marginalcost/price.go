@@ -83,6 +83,7 @@ func (p *Plugin) cost(a *arrival, node fwk.NodeInfo, s *nodeState) cost.Breakdow
 			Value:     s.value - s.valueAfter(a),
 			Left:      leftShare(a.demand, node),
 			Imbalance: p.imbalanceBought(a, node, s),
+			Excess:    s.excess(a),
 		}, turnover))
 	}
 	if prices.Lifetime > 0 && a.Uses {
@@ -102,6 +103,15 @@ func (p *Plugin) imbalanceBought(a *arrival, node fwk.NodeInfo, s *nodeState) fl
 		return after
 	}
 	return after - s.imbalance
+}
+
+// excess is by how much an empty node is worth more than the average one, which
+// is worth 1.
+func (s *nodeState) excess(a *arrival) float64 {
+	if s.isUsed || !a.Uses {
+		return 0
+	}
+	return max(0, s.value-1)
 }
 
 func (s *nodeState) lifetimeShare(p *Plugin, a *arrival) float64 {

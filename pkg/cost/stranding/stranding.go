@@ -12,6 +12,9 @@ type Spent struct {
 	// Imbalance is the growth of the share of the node that pods like the average
 	// one cannot use, -1 to 1: of an empty node, the whole share.
 	Imbalance float64
+	// Excess is by how much an empty node that the pod would open is worth more
+	// than the average one, 0 or more, in nodes. 0 for a node in use.
+	Excess float64
 }
 
 const (
@@ -21,13 +24,17 @@ const (
 	// prices many nodes cost the same, and near-ties must go to the fuller one, so
 	// that room for large pods stays together.
 	tiePrice = 0.002
+	// excessPrice is what opening a node larger than the average costs for each
+	// node's worth that it is larger by, where no pod ever leaves: the largest
+	// pods fit nowhere else, and the mix knows them only once one has come.
+	excessPrice = 0.005
 )
 
 // Share returns the cost of what is spent. turnover, 0 to 1, is the share of
 // placements that end: only as far as they do are nodes emptied and filled again,
 // which is when what is left, and its proportions, count.
 func Share(s Spent, turnover float64) float64 {
-	return s.Value + turnover*(s.Left+imbalancePrice*s.Imbalance) + (1-turnover)*tiePrice*s.Left
+	return s.Value + turnover*(s.Left+imbalancePrice*s.Imbalance) + (1-turnover)*(tiePrice*s.Left+excessPrice*s.Excess)
 }
 
 // Left collects what is left over of a node, one resource at a time. The zero
