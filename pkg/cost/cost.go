@@ -42,7 +42,7 @@ func (b Breakdown) Total() float64 {
 }
 
 // String prints the sum and every term, as in
-// "0.132 = opening 0 + stranding 0.132". Each number is rounded by itself to
+// "0.132 = opening 0 + stranding 0.132 + lifetime 0". Each number is rounded by itself to
 // 0.0001, so the printed terms may miss the printed sum by the last digit.
 func (b Breakdown) String() string {
 	parts := make([]string, 0, terms)
@@ -68,7 +68,7 @@ func (b Breakdown) Reasons() string {
 }
 
 // MarshalJSON writes the total and each term by name, in shares of a node:
-// {"total":0.132,"opening":0,"stranding":0.132}.
+// {"total":0.132,"opening":0,"stranding":0.132,"lifetime":0}.
 func (b Breakdown) MarshalJSON() ([]byte, error) {
 	var out bytes.Buffer
 	if err := field(&out, `{"total":`, b.Total()); err != nil {

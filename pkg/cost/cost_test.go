@@ -19,22 +19,27 @@ func TestBreakdownExplainsItself(t *testing.T) {
 		reasons   string
 	}{
 		"the zero value costs nothing": {
-			sum:     "0 = opening 0 + stranding 0",
+			sum:     "0 = opening 0 + stranding 0 + lifetime 0",
 			reasons: "nothing",
 		},
 		"one term is the whole sum": {
 			breakdown: cost.Breakdown{}.With(cost.Stranding, 0.132),
-			sum:       "0.132 = opening 0 + stranding 0.132",
+			sum:       "0.132 = opening 0 + stranding 0.132 + lifetime 0",
 			reasons:   "stranding 0.132",
 		},
 		"a ten-thousandth of a node still shows": {
 			breakdown: cost.Breakdown{}.With(cost.Opening, 1).With(cost.Stranding, 0.0001),
-			sum:       "1.0001 = opening 1 + stranding 0.0001",
+			sum:       "1.0001 = opening 1 + stranding 0.0001 + lifetime 0",
 			reasons:   "opening 1 + stranding 0.0001",
+		},
+		"all terms are added": {
+			breakdown: cost.Breakdown{}.With(cost.Opening, 1).With(cost.Stranding, -0.25).With(cost.Lifetime, 0.5),
+			sum:       "1.25 = opening 1 + stranding -0.25 + lifetime 0.5",
+			reasons:   "opening 1 + stranding -0.25 + lifetime 0.5",
 		},
 		"less than half of that prints as 0, without a sign": {
 			breakdown: cost.Breakdown{}.With(cost.Stranding, -0.00004),
-			sum:       "0 = opening 0 + stranding 0",
+			sum:       "0 = opening 0 + stranding 0 + lifetime 0",
 			reasons:   "nothing",
 		},
 	}
@@ -55,7 +60,7 @@ func TestBreakdownMarshalsEveryTermAndTheTotal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(`{"total":1.25,"opening":1,"stranding":0.25}`, string(got)); diff != "" {
+	if diff := cmp.Diff(`{"total":1.25,"opening":1,"stranding":0.25,"lifetime":0}`, string(got)); diff != "" {
 		t.Errorf("JSON (-want +got):\n%s", diff)
 	}
 }

@@ -20,6 +20,9 @@ type Option struct {
 	Cost cost.Breakdown `json:"cost"`
 }
 
+// MaxRunnersUp is how many nodes beside the chosen one a decision tells of.
+const MaxRunnersUp = 3
+
 // Decision is one placement that was bound.
 type Decision struct {
 	// Time is when the node was chosen.
@@ -30,10 +33,11 @@ type Decision struct {
 	// Profile is the name of the scheduler profile that decided.
 	Profile string `json:"profile,omitempty"`
 	Chosen  Option `json:"chosen"`
-	// RunnerUp is the cheapest of the nodes not chosen. It costs less than
-	// Chosen when another plugin outweighed the cost. Nil when nothing was
-	// compared in this cycle, or when it has left the cluster since.
-	RunnerUp *Option `json:"runnerUp,omitempty"`
+	// RunnersUp are the cheapest of the nodes not chosen, at most MaxRunnersUp, the
+	// cheapest first. They cost less than Chosen when another plugin outweighed the
+	// cost. Empty when nothing was compared in this cycle; nodes that have left the
+	// cluster since are missing.
+	RunnersUp []Option `json:"runnersUp,omitempty"`
 	// Candidates counts the nodes that were compared: those that passed the
 	// filters, in a batch those still kept. 0 means that none were: a single
 	// node fitted, or a batch handed out the next of its order.
@@ -74,9 +78,10 @@ func (d Decision) Sentence() string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "%s/%s went to %s (cost %s of a node: %s)", d.Namespace, d.Pod,
 		d.Chosen.Node, cost.Format(d.Chosen.Cost.Total()), d.Chosen.Cost.Reasons())
-	if d.RunnerUp != nil {
-		fmt.Fprintf(&s, " rather than %s (%s: %s)", d.RunnerUp.Node,
-			cost.Format(d.RunnerUp.Cost.Total()), d.RunnerUp.Cost.Reasons())
+	if len(d.RunnersUp) > 0 {
+		next := d.RunnersUp[0]
+		fmt.Fprintf(&s, " rather than %s (%s: %s)", next.Node,
+			cost.Format(next.Cost.Total()), next.Cost.Reasons())
 	}
 	if d.Outcome() == Uncompared {
 		s.WriteString(", no other node compared")

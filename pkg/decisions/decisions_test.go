@@ -20,14 +20,14 @@ func stranded(shares float64) cost.Breakdown {
 
 func TestSentence(t *testing.T) {
 	chosen := decisions.Option{Node: "node-a-03", Cost: stranded(0.031)}
-	runnerUp := &decisions.Option{Node: "node-b-07", Cost: stranded(0.047)}
+	runnersUp := []decisions.Option{{Node: "node-b-07", Cost: stranded(0.047)}, {Node: "node-d-01", Cost: stranded(0.05)}}
 	tests := map[string]struct {
 		decision decisions.Decision
 		want     string
 		outcome  decisions.Outcome
 	}{
 		"the node of least cost wins": {
-			decision: decisions.Decision{Chosen: chosen, RunnerUp: runnerUp, Candidates: 38, Favourite: "node-a-03"},
+			decision: decisions.Decision{Chosen: chosen, RunnersUp: runnersUp, Candidates: 38, Favourite: "node-a-03"},
 			want: "default/web-5c9 went to node-a-03 (cost 0.031 of a node: stranding 0.031)" +
 				" rather than node-b-07 (0.047: stranding 0.047), 38 candidates",
 			outcome: decisions.Won,
@@ -35,7 +35,7 @@ func TestSentence(t *testing.T) {
 		"another plugin outweighs the cost": {
 			decision: decisions.Decision{
 				Chosen:     decisions.Option{Node: "node-c", Cost: stranded(0.2).With(cost.Opening, 1)},
-				RunnerUp:   runnerUp,
+				RunnersUp:  runnersUp,
 				Candidates: 2,
 				Favourite:  "node-b-07",
 			},
@@ -70,7 +70,7 @@ func TestDecisionSurvivesJSON(t *testing.T) {
 		Pod:        "web",
 		UID:        "u1",
 		Chosen:     decisions.Option{Node: "a", Cost: stranded(0.25)},
-		RunnerUp:   &decisions.Option{Node: "b", Cost: stranded(0.5)},
+		RunnersUp:  []decisions.Option{{Node: "b", Cost: stranded(0.5)}, {Node: "c", Cost: stranded(0.75)}},
 		Candidates: 2,
 		Favourite:  "a",
 	}

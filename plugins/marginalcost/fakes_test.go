@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/informers"
 	"k8s.io/klog/v2"
 	fwk "k8s.io/kube-scheduler/framework"
 )
@@ -22,12 +23,14 @@ type fakeNode struct {
 	allocatable fakeResource
 	requested   fakeResource
 	pods        []fwk.PodInfo
+	generation  int64
 }
 
 func (n *fakeNode) Node() *v1.Node               { return n.node }
 func (n *fakeNode) GetPods() []fwk.PodInfo       { return n.pods }
 func (n *fakeNode) GetAllocatable() fwk.Resource { return &n.allocatable }
 func (n *fakeNode) GetRequested() fwk.Resource   { return &n.requested }
+func (n *fakeNode) GetGeneration() int64         { return n.generation }
 
 func (n *fakeNode) Snapshot() fwk.NodeInfo {
 	copied := *n
@@ -40,6 +43,7 @@ func (n *fakeNode) RemovePod(_ klog.Logger, pod *v1.Pod) error {
 		if info.GetPod().UID == pod.UID {
 			n.pods = slices.Delete(n.pods, i, i+1)
 			n.requested.milliCPU -= pod.Spec.Containers[0].Resources.Requests.Cpu().MilliValue()
+			n.generation++
 			return nil
 		}
 	}
@@ -87,12 +91,14 @@ type fakeHandle struct {
 	fwk.Handle
 	fwk.SharedLister
 	fwk.NodeInfoLister
-	nodes []*fakeNode
+	nodes   []*fakeNode
+	factory informers.SharedInformerFactory // nil: nothing is learned
 }
 
-func (h *fakeHandle) ProfileName() string                    { return "plimsoll-scheduler" }
-func (h *fakeHandle) SnapshotSharedLister() fwk.SharedLister { return h }
-func (h *fakeHandle) NodeInfos() fwk.NodeInfoLister          { return h }
+func (h *fakeHandle) ProfileName() string                                    { return "plimsoll-scheduler" }
+func (h *fakeHandle) SharedInformerFactory() informers.SharedInformerFactory { return h.factory }
+func (h *fakeHandle) SnapshotSharedLister() fwk.SharedLister                 { return h }
+func (h *fakeHandle) NodeInfos() fwk.NodeInfoLister                          { return h }
 
 func (h *fakeHandle) Get(name string) (fwk.NodeInfo, error) {
 	for _, n := range h.nodes {

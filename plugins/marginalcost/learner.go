@@ -91,9 +91,13 @@ func (l *learner) follow(handle fwk.Handle) error {
 		UpdateFunc: func(before, after any) {
 			was, ok := before.(*v1.Pod)
 			pod, ok2 := after.(*v1.Pod)
-			if ok && ok2 && isChanged(was, pod) {
-				l.seen(pod)
+			if !ok || !ok2 || !isChanged(was, pod) {
+				return
 			}
+			if was.UID != pod.UID { // deleted and made again under the same name, of which the watch missed the middle
+				l.gone(was)
+			}
+			l.seen(pod)
 		},
 		DeleteFunc: func(obj any) {
 			if last, ok := obj.(cache.DeletedFinalStateUnknown); ok {

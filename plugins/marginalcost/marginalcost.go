@@ -50,9 +50,9 @@ type Plugin struct {
 
 // shortlist is what a decision needs of a comparison of nodes.
 type shortlist struct {
-	pod               types.UID
-	favourite, second string // node names; second is empty with one candidate
-	candidates        int
+	pod        types.UID
+	nodes      [shortlisted]string // names, the least cost first; empty where there are fewer
+	candidates int
 }
 
 var (
@@ -192,13 +192,14 @@ func (p *Plugin) NormalizeScore(_ context.Context, state fwk.CycleState, pod *v1
 			}
 		}
 	}
-	best, second := firstTwo(scores)
-	list := shortlist{pod: pod.UID, favourite: scores[best].Name, candidates: len(scores)}
-	if second >= 0 {
-		list.second = scores[second].Name
+	leaders, found := leadersOf(scores)
+	list := shortlist{pod: pod.UID, candidates: len(scores)}
+	for i, leader := range leaders[:found] {
+		list.nodes[i] = scores[leader].Name
 	}
 	p.keep(list)
 
+	best := leaders[0]
 	least := rank(scores[best].Score)
 	for i := range scores {
 		scores[i].Score = points(rank(scores[i].Score).sharesAbove(least))

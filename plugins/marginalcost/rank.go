@@ -5,6 +5,8 @@ import (
 	"time"
 
 	fwk "k8s.io/kube-scheduler/framework"
+
+	"github.com/plimsoll-k8s/plimsoll/pkg/decisions"
 )
 
 // rank orders nodes as one integer, the least first: by cost, among equal costs
@@ -53,19 +55,26 @@ func clamp(value, low, high float64) float64 {
 	return min(max(value, low), high)
 }
 
-// firstTwo returns the indexes of the best and the second node by rank, then by
-// name, whatever the order of the list. The second is -1 in a list of one.
-func firstTwo(scores fwk.NodeScoreList) (best, second int) {
-	best, second = 0, -1
-	for i := 1; i < len(scores); i++ {
-		switch {
-		case precedes(scores[i], scores[best]):
-			best, second = i, best
-		case second < 0 || precedes(scores[i], scores[second]):
-			second = i
+// shortlisted is how many of the best nodes are told apart from the rest: the
+// favourite, and the runners-up of whichever is chosen.
+const shortlisted = 1 + decisions.MaxRunnersUp
+
+// leadersOf returns the indexes of the best nodes by rank, then by name, the best
+// first, whatever the order of the list, and how many there are.
+func leadersOf(scores fwk.NodeScoreList) (leaders [shortlisted]int, found int) {
+	for i := range scores {
+		if found == shortlisted && !precedes(scores[i], scores[leaders[found-1]]) {
+			continue
 		}
+		found = min(found+1, shortlisted)
+		at := found - 1
+		for at > 0 && precedes(scores[i], scores[leaders[at-1]]) {
+			leaders[at] = leaders[at-1]
+			at--
+		}
+		leaders[at] = i
 	}
-	return best, second
+	return leaders, found
 }
 
 func precedes(a, b fwk.NodeScore) bool {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/component-base/metrics/legacyregistry"
 	configv1 "k8s.io/kube-scheduler/config/v1"
@@ -53,8 +54,8 @@ func TestReadmeExampleIsTheDefault(t *testing.T) {
 	if err := yaml.UnmarshalStrict(config.Profiles[0].PluginConfig[0].Args.Raw, &args); err != nil {
 		t.Fatal(err)
 	}
-	if args != marginalcost.DefaultArgs() {
-		t.Errorf("the example says %+v, the defaults are %+v", args, marginalcost.DefaultArgs())
+	if diff := cmp.Diff(marginalcost.DefaultArgs(), args); diff != "" {
+		t.Errorf("the example is not the default (-default +example):\n%s", diff)
 	}
 }
 

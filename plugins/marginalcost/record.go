@@ -31,7 +31,7 @@ func readDecision(state fwk.CycleState) (decisions.Decision, bool) {
 }
 
 // decide describes the choice of a node. It answers false when the node cannot
-// be looked up, and leaves out a runner-up that cannot.
+// be looked up, and leaves out runners-up that cannot.
 func (p *Plugin) decide(ctx context.Context, a *arrival, pod *v1.Pod, nodeName string) (decisions.Decision, bool) {
 	chosen, ok := p.option(ctx, a, pod, nodeName)
 	if !ok {
@@ -46,14 +46,15 @@ func (p *Plugin) decide(ctx context.Context, a *arrival, pod *v1.Pod, nodeName s
 		Profile:    p.handle.ProfileName(),
 		Chosen:     chosen,
 		Candidates: list.candidates,
-		Favourite:  list.favourite,
+		Favourite:  list.nodes[0],
 	}
-	next := list.favourite
-	if next == nodeName {
-		next = list.second
-	}
-	if runnerUp, ok := p.option(ctx, a, pod, next); ok {
-		decision.RunnerUp = &runnerUp
+	for _, next := range list.nodes {
+		if next == nodeName || len(decision.RunnersUp) == decisions.MaxRunnersUp {
+			continue
+		}
+		if runnerUp, ok := p.option(ctx, a, pod, next); ok {
+			decision.RunnersUp = append(decision.RunnersUp, runnerUp)
+		}
 	}
 	return decision, true
 }

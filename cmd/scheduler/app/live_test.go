@@ -65,7 +65,7 @@ func TestSchedulerPacksInBatchesAndSaysWhy(t *testing.T) {
 		if len(kept) != 12 || len(perNode) != 3 {
 			t.Fatalf("%d decisions on nodes %v, want 12 on 3 nodes", len(kept), perNode)
 		}
-		if first := kept[11]; first.Chosen.Node != "node-0" || first.Candidates != 4 || first.RunnerUp == nil || first.RunnerUp.Node != "node-1" {
+		if first := kept[11]; first.Chosen.Node != "node-0" || first.Candidates != 4 || len(first.RunnersUp) != 3 || first.RunnersUp[0].Node != "node-1" {
 			t.Errorf("of four equal nodes the first pod takes the first by name before the second, got: %s", first.Sentence())
 		}
 		// One full cycle; each later pod is handed the next of its batch, compared

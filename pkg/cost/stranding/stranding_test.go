@@ -19,7 +19,31 @@ func share(resources ...resource) float64 {
 	return left.Share()
 }
 
-func TestShare(t *testing.T) {
+func TestSharePricesWhatIsSpent(t *testing.T) {
+	tests := map[string]struct {
+		spent    stranding.Spent
+		turnover float64
+		want     float64
+	}{
+		"nothing spent costs nothing":                                {stranding.Spent{}, 1, 0},
+		"value lost costs itself, pods leaving or not":               {stranding.Spent{Value: 0.25}, 0, 0.25},
+		"where all pods leave what is left free costs its share":     {stranding.Spent{Left: 0.5}, 1, 0.5},
+		"where none leaves what is left free settles near-ties":      {stranding.Spent{Left: 0.5}, 0, 0.001},
+		"where all pods leave imbalance costs twice its share":       {stranding.Spent{Imbalance: 0.25}, 1, 0.5},
+		"where none leaves imbalance costs nothing":                  {stranding.Spent{Imbalance: 0.25}, 0, 0},
+		"a pod that balances its node is paid for it":                {stranding.Spent{Left: 0.25, Imbalance: -0.25}, 1, -0.25},
+		"where half of them leave time counts half, the tie by half": {stranding.Spent{Value: 0.125, Left: 0.5, Imbalance: 0.25}, 0.5, 0.125 + 0.5 + 0.0005},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := stranding.Share(test.spent, test.turnover); math.Abs(got-test.want) > 1e-12 {
+				t.Errorf("share %v, want %v", got, test.want)
+			}
+		})
+	}
+}
+
+func TestLeftShare(t *testing.T) {
 	const huge = math.MaxInt64
 	tests := map[string]struct {
 		resources []resource
