@@ -199,12 +199,26 @@ func (p *Plugin) NormalizeScore(_ context.Context, state fwk.CycleState, pod *v1
 	}
 	p.keep(list)
 
-	best := leaders[0]
-	least := rank(scores[best].Score)
-	for i := range scores {
-		scores[i].Score = points(rank(scores[i].Score).sharesAbove(least))
+	least := rank(scores[leaders[0]].Score)
+	// A batch hands out the second of its order without asking again when the best
+	// node has filled up, and a tie would be the framework's to break: each leader
+	// gets fewer points than the one before, all others fewer than the last leader.
+	// Only 0 may be given twice.
+	var given [shortlisted]int64
+	next := int64(fwk.MaxScore)
+	for i, leader := range leaders[:found] {
+		given[i] = max(fwk.MinScore, min(next, points(rank(scores[leader].Score).sharesAbove(least))))
+		if i == 0 {
+			given[i] = fwk.MaxScore
+		}
+		next = given[i] - 1
 	}
-	scores[best].Score = fwk.MaxScore
+	for i := range scores {
+		scores[i].Score = max(fwk.MinScore, min(next, points(rank(scores[i].Score).sharesAbove(least))))
+	}
+	for i, leader := range leaders[:found] {
+		scores[leader].Score = given[i]
+	}
 	return nil
 }
 
