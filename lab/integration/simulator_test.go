@@ -71,47 +71,78 @@ const (
 	endings = 4
 )
 
+// tally is what a replay compared.
+type tally struct {
+	nodes, bound, unfit, ended, models int
+	byTerm                             map[cost.Term]int // pods that the term cost something
+}
+
 // bindAlike lets pods arrive in a live cluster and in the simulator, one at a time, and compares what became of each.
 func bindAlike(t *testing.T, of arrivals) {
-	featuregatetesting.SetFeatureGateDuringTest(t, utilfeature.DefaultFeatureGate, features.OpportunisticBatching, false)
 	clock := sim.NewClock(time.Now().Truncate(time.Second)) // times of the API are whole seconds
+	// With the gate on: the framework signs pods only then, by which the simulator keeps what it found for others.
+	simulated := simulate(t, clock)
+	featuregatetesting.SetFeatureGateDuringTest(t, utilfeature.DefaultFeatureGate, features.OpportunisticBatching, false)
 	live := startLive(t, clock, of)
-	simulated := simulate(t, clock, live.readNodes(t))
+	there := live.readNodes(t)
+	for i := range there {
+		if err := simulated.AddNode(&there[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
 	random := rand.New(rand.NewPCG(of.seed, 1))
-
+	seen := tally{nodes: len(there), byTerm: map[cost.Term]int{}}
 	var running []*corev1.Pod
-	var alike, unfit, ended, models int
-	for i, pod := range of.pods {
+	for _, pod := range of.pods {
 		simulated.AdvanceTo(clock.Now().Add(time.Duration(1+random.Int64N(int64(longestStep/time.Second))) * time.Second))
 		if len(running) > 0 && random.IntN(endings) == 0 {
 			k := random.IntN(len(running))
 			live.end(t, running[k])
 			simulated.Delete(running[k])
 			running = append(running[:k], running[k+1:]...)
-			ended++
+			seen.ended++
 		}
-		if learned := simulated.learn(t, live); learned {
-			models++
+		if simulated.learn(t, live) {
+			seen.models++
 		}
 		created, node := live.place(t, own(pod, live.owners))
 		if got := simulated.place(t, created); got != node {
-			t.Fatalf("after %d pods alike, pod %s of %s is on %q, simulated on %q\nlive:      %s\nsimulated: %s", i, pod.Name, created.UID, node, got,
+			t.Fatalf("after %d pods alike, pod %s is on %q, simulated on %q\nlive:      %s\nsimulated: %s", seen.bound+seen.unfit, pod.Name, node, got,
 				latest(live.decisions).Sentence(), latest(simulated.decisions).Sentence())
 		}
-		alike++
 		if node == "" {
-			unfit++
+			seen.unfit++
 			live.end(t, created)
 			simulated.Delete(created)
 			continue
 		}
+		seen.bound++
 		running = append(running, created)
-		sameDecision(t, live, simulated, created.UID)
+		seen.note(sameDecision(t, live, simulated, created.UID))
 	}
-	t.Logf("%d of %d pods on the same node of %d, %d of them on none; %d ended in between; %d models learned",
-		alike, len(of.pods), len(live.readNodes(t)), unfit, ended, models)
-	if bound := alike - unfit; bound < 200 || ended < 30 || models < 50 {
-		t.Errorf("%d pods were bound, %d ended, %d models were learned: want 200, 30 and 50 at least for the comparison to mean something", bound, ended, models)
+	seen.check(t)
+}
+
+func (c tally) note(decision decisions.Decision) {
+	for _, term := range cost.Terms() {
+		if decision.Chosen.Cost.Share(term) != 0 {
+			c.byTerm[term]++
+		}
+	}
+}
+
+// check refuses a replay that compares little.
+func (c tally) check(t *testing.T) {
+	t.Helper()
+	t.Logf("all %d pods alike: %d on the same of %d nodes, %d on none; %d ended in between; %d models learned; pods that a term cost something: %v",
+		c.bound+c.unfit, c.bound, c.nodes, c.unfit, c.ended, c.models, c.byTerm)
+	if c.bound < 200 || c.unfit == 0 || c.ended < 30 || c.models < 50 {
+		t.Errorf("%+v: want 200 pods bound, one that fits nowhere, 30 ended and 50 models learned, or the comparison means little", c)
+	}
+	for _, term := range cost.Terms() {
+		if c.byTerm[term] < 20 {
+			t.Errorf("%s cost something for %d pods, want 20", term, c.byTerm[term])
+		}
 	}
 }
 
@@ -129,7 +160,7 @@ func own(pod *corev1.Pod, owners map[string]types.UID) *corev1.Pod {
 const ownerAnnotation = "lab.plimsoll.dev/owner"
 
 // sameDecision compares why a pod is where it is: every term of the cost, to the last bit, the second best node and the number of candidates.
-func sameDecision(t *testing.T, live *liveScheduler, simulated *simulation, uid types.UID) {
+func sameDecision(t *testing.T, live *liveScheduler, simulated *simulation, uid types.UID) decisions.Decision {
 	t.Helper()
 	var lived decisions.Decision
 	eventually(t, "the decision is recorded", func(context.Context) (bool, string, error) { // after the pod is bound
@@ -139,6 +170,7 @@ func sameDecision(t *testing.T, live *liveScheduler, simulated *simulation, uid 
 	if diff := cmp.Diff(lived, latest(simulated.decisions), cmp.AllowUnexported(cost.Breakdown{})); diff != "" {
 		t.Fatalf("pod %s is on the same node for other reasons (-live +simulated):\n%s", lived.Pod, diff)
 	}
+	return lived
 }
 
 func latest(ring *decisions.Ring) decisions.Decision {
@@ -155,7 +187,7 @@ type simulation struct {
 	learnDue  func(now time.Time) bool
 }
 
-func simulate(t *testing.T, clock *sim.Clock, nodes []corev1.Node) *simulation {
+func simulate(t *testing.T, clock *sim.Clock) *simulation {
 	t.Helper()
 	profile, err := sim.LoadProfile(shippedConfiguration(t))
 	if err != nil {
@@ -167,11 +199,6 @@ func simulate(t *testing.T, clock *sim.Clock, nodes []corev1.Node) *simulation {
 	})
 	if s.Simulator, err = sim.New(t.Context(), sim.Config{Profile: profile, Clock: clock, Plugins: registry}); err != nil {
 		t.Fatal(err)
-	}
-	for i := range nodes {
-		if err := s.AddNode(&nodes[i]); err != nil {
-			t.Fatal(err)
-		}
 	}
 	return s
 }
