@@ -127,6 +127,20 @@ func node(name string, changes ...func(*fakeNode)) *fakeNode {
 	return n
 }
 
+// list is what the node offers as its status says it.
+func (n *fakeNode) list() v1.ResourceList {
+	all := v1.ResourceList{
+		v1.ResourceCPU:              *resource.NewMilliQuantity(n.allocatable.milliCPU, resource.DecimalSI),
+		v1.ResourceMemory:           *resource.NewQuantity(n.allocatable.memory, resource.BinarySI),
+		v1.ResourceEphemeralStorage: *resource.NewQuantity(n.allocatable.ephemeral, resource.BinarySI),
+		v1.ResourcePods:             *resource.NewQuantity(int64(n.allocatable.pods), resource.DecimalSI),
+	}
+	for name, amount := range n.allocatable.scalar {
+		all[name] = *resource.NewQuantity(amount, resource.DecimalSI)
+	}
+	return all
+}
+
 func size(milliCPU, memory int64) func(*fakeNode) {
 	return func(n *fakeNode) { n.allocatable.milliCPU, n.allocatable.memory = milliCPU, memory }
 }
@@ -175,6 +189,26 @@ func resources(list ...string) v1.ResourceList {
 		found[v1.ResourceName(list[i])] = resource.MustParse(list[i+1])
 	}
 	return found
+}
+
+// of makes a pod one of a Deployment.
+func of(deployment string) func(*v1.Pod) {
+	controls := true
+	return func(p *v1.Pod) {
+		p.Labels = map[string]string{"pod-template-hash": "5c9"}
+		p.OwnerReferences = []metav1.OwnerReference{
+			{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: deployment + "-5c9", Controller: &controls},
+		}
+	}
+}
+
+func on(node string) func(*v1.Pod)          { return func(p *v1.Pod) { p.Spec.NodeName = node } }
+func in(phase v1.PodPhase) func(*v1.Pod)    { return func(p *v1.Pod) { p.Status.Phase = phase } }
+func generation(number int64) func(*v1.Pod) { return func(p *v1.Pod) { p.Generation = number } }
+func gated(p *v1.Pod)                       { p.Spec.SchedulingGates = []v1.PodSchedulingGate{{Name: "wait"}} }
+
+func disrupted(p *v1.Pod) {
+	p.Status.Conditions = []v1.PodCondition{{Type: v1.DisruptionTarget, Status: v1.ConditionTrue}}
 }
 
 func ownedBy(kind string) func(*v1.Pod) {
