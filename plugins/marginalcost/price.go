@@ -40,7 +40,11 @@ func (a *arrival) Clone() fwk.StateData { return a }
 
 // arrive reads a pod by the model of this moment.
 func (p *Plugin) arrive(pod *v1.Pod) *arrival {
-	a := &arrival{demand: demandOf(pod), model: p.learner.current.Load(), now: p.clock.Now(), workload: workload.Of(pod)}
+	return p.arriveBy(p.learner.current.Load(), p.clock.Now(), pod)
+}
+
+func (p *Plugin) arriveBy(m *model, now time.Time, pod *v1.Pod) *arrival {
+	a := &arrival{demand: demandOf(pod), model: m, now: now, workload: workload.Of(pod)}
 	for i, name := range a.model.market.axes {
 		if name == v1.ResourcePods {
 			a.takes[i] = 1
