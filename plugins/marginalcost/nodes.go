@@ -260,7 +260,7 @@ func (m *market) imbalance(node fwk.NodeInfo, asks []ask) float64 {
 				free -= float64(a.Amount)
 			}
 		}
-		free = max(free, 0)
+		free = min(max(free, 0), float64(offered))
 		fits = min(fits, free/float64(r.Amount))
 		sum += free / float64(offered)
 		mix += float64(r.Amount) / float64(offered)
