@@ -109,13 +109,14 @@ func (p *Plugin) imbalanceBought(a *arrival, node fwk.NodeInfo, s *nodeState) fl
 	return after - s.imbalance
 }
 
-// excess is by how much an empty node is worth more than the average one, which
-// is worth 1.
+// excess is by how much an empty node is worth more than the average one of its
+// kind.
 func (s *nodeState) excess(a *arrival) float64 {
-	if s.isUsed || !a.Uses {
+	average := a.model.market.average
+	if s.isUsed || !a.Uses || s.free.Kind < 0 || s.free.Kind >= len(average) {
 		return 0
 	}
-	return max(0, s.value-1)
+	return max(0, s.value-average[s.free.Kind])
 }
 
 func (s *nodeState) lifetimeShare(p *Plugin, a *arrival) float64 {

@@ -13,7 +13,7 @@ type Spent struct {
 	// one cannot use, -1 to 1: of an empty node, the whole share.
 	Imbalance float64
 	// Excess is by how much an empty node that the pod would open is worth more
-	// than the average one, 0 or more, in nodes. 0 for a node in use.
+	// than the average one of its kind, 0 or more, in nodes. 0 for a node in use.
 	Excess float64
 }
 
@@ -24,7 +24,7 @@ const (
 	// prices many nodes cost the same, and near-ties must go to the fuller one, so
 	// that room for large pods stays together.
 	tiePrice = 0.002
-	// excessPrice is what opening a node larger than the average costs for each
+	// excessPrice is what opening a node larger than the average of its kind costs for each
 	// node's worth that it is larger by, where no pod ever leaves: the largest
 	// pods fit nowhere else, and the mix knows them only once one has come.
 	excessPrice = 0.005
