@@ -181,17 +181,23 @@ func TestPointsShowTheAbsoluteDifference(t *testing.T) {
 
 func TestNewRejects(t *testing.T) {
 	tests := map[string]struct{ args, says string }{
-		"a misspelt field":         {`{"price":{}}`, `unknown field "price"`},
-		"a misspelt term":          {`{"prices":{"openning":1}}`, `unknown field "prices.openning"`},
-		"a field given twice":      {`{"prices":{"opening":1,"opening":2}}`, `duplicate field "prices.opening"`},
-		"a negative price":         {`{"prices":{"opening":-0.5}}`, "args.prices.opening: Invalid value: -0.5: must be from 0 to 10 shares of a node"},
-		"a price too high":         {`{"prices":{"stranding":11}}`, "args.prices.stranding: Invalid value: 11: must be from 0 to 10"},
-		"an overflowing price":     {`{"prices":{"stranding":1e999}}`, "prices.stranding"},
-		"a price that is a word":   {`{"prices":{"stranding":"high"}}`, "prices.stranding"},
-		"nothing that costs":       {`{"prices":{"opening":0,"stranding":0,"lifetime":0}}`, "at least one price must be above 0"},
-		"too many decisions":       {`{"recentDecisions":65537}`, "args.recentDecisions: Invalid value: 65537: must be from 0 to 65536"},
-		"fewer than no decisions":  {`{"recentDecisions":-1}`, "args.recentDecisions"},
-		"a fraction of a decision": {`{"recentDecisions":1.5}`, "recentDecisions"},
+		"a misspelt field":               {`{"price":{}}`, `unknown field "price"`},
+		"a misspelt term":                {`{"prices":{"openning":1}}`, `unknown field "prices.openning"`},
+		"a field given twice":            {`{"prices":{"opening":1,"opening":2}}`, `duplicate field "prices.opening"`},
+		"a negative price":               {`{"prices":{"opening":-0.5}}`, "args.prices.opening: Invalid value: -0.5: must be from 0 to 10 shares of a node"},
+		"a price too high":               {`{"prices":{"stranding":11}}`, "args.prices.stranding: Invalid value: 11: must be from 0 to 10"},
+		"an overflowing price":           {`{"prices":{"stranding":1e999}}`, "prices.stranding"},
+		"a price of lifetime too high":   {`{"prices":{"lifetime":10.5}}`, "args.prices.lifetime: Invalid value: 10.5: must be from 0 to 10"},
+		"a mix that sums to zero":        {`{"mix":[{"requests":{"cpu":"1"},"weight":0}]}`, "args.mix"},
+		"a negative weight":              {`{"mix":[{"requests":{"cpu":"1"},"weight":-1}]}`, "args.mix[0].weight"},
+		"a request that is no quantity":  {`{"mix":[{"requests":{"cpu":"much"},"weight":1}]}`, "args.mix[0].requests[cpu]"},
+		"an unknown resource in the mix": {`{"mix":[{"requests":{"cpus":"1"},"weight":1}]}`, "args.mix[0].requests[cpus]"},
+		"an unknown field in the mix":    {`{"mix":[{"request":{"cpu":"1"},"weight":1}]}`, `unknown field "mix[0].request"`},
+		"a price that is a word":         {`{"prices":{"stranding":"high"}}`, "prices.stranding"},
+		"nothing that costs":             {`{"prices":{"opening":0,"stranding":0,"lifetime":0}}`, "at least one price must be above 0"},
+		"too many decisions":             {`{"recentDecisions":65537}`, "args.recentDecisions: Invalid value: 65537: must be from 0 to 65536"},
+		"fewer than no decisions":        {`{"recentDecisions":-1}`, "args.recentDecisions"},
+		"a fraction of a decision":       {`{"recentDecisions":1.5}`, "recentDecisions"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

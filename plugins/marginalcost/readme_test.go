@@ -61,6 +61,7 @@ func TestReadmeExampleIsTheDefault(t *testing.T) {
 
 func TestReadmeListsTheMetrics(t *testing.T) {
 	TestMetricsAreSharedByAllInstances(t) // so that there are some
+	newCluster(t, "", marginalcost.Options{}).relearn()
 	families, err := legacyregistry.DefaultGatherer.Gather()
 	if err != nil {
 		t.Fatal(err)
