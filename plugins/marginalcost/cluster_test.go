@@ -132,6 +132,7 @@ func (c fakeCore) V1() corev1informers.Interface { return fakeCoreV1{c.Interface
 func (c fakeCoreV1) Pods() corev1informers.TypedPodInformer {
 	return fakePods{c.Interface.Pods(), c.into}
 }
+
 func (p fakePods) Informer() cache.SharedIndexInformer {
 	return fakeInformer{p.TypedPodInformer.Informer(), p.into}
 }

@@ -25,64 +25,79 @@ func TestLearningFollowsThePods(t *testing.T) {
 	}{
 		"no pods": {func(*cluster) {}, learned{0, 0, 1}},
 		"a pod that waits is demand": {
-			func(c *cluster) { c.handler.OnAdd(waits, false) }, learned{1, 1, 1}},
+			func(c *cluster) { c.handler.OnAdd(waits, false) }, learned{1, 1, 1},
+		},
 		"a pod that is bound has started": {
-			func(c *cluster) { c.arrive(waits, "a") }, learned{1, 1, 0.1 / 1.1}},
+			func(c *cluster) { c.arrive(waits, "a") }, learned{1, 1, 0.1 / 1.1},
+		},
 		"one found running, as after a restart, has not": {
-			func(c *cluster) { c.handler.OnAdd(runs, true) }, learned{1, 1, 1}},
+			func(c *cluster) { c.handler.OnAdd(runs, true) }, learned{1, 1, 1},
+		},
 		"a pod told of twice counts once": {
-			func(c *cluster) { c.arrive(waits, "a"); c.handler.OnAdd(runs, false) }, learned{1, 1, 0.1 / 1.1}},
+			func(c *cluster) { c.arrive(waits, "a"); c.handler.OnAdd(runs, false) }, learned{1, 1, 0.1 / 1.1},
+		},
 		"a gated pod is no demand": {
-			func(c *cluster) { c.handler.OnAdd(pod("p", small, gated), false) }, learned{0, 0, 1}},
+			func(c *cluster) { c.handler.OnAdd(pod("p", small, gated), false) }, learned{0, 0, 1},
+		},
 		"until the gate is lifted": {
 			func(c *cluster) {
 				c.handler.OnAdd(pod("p", small, gated), false)
 				c.handler.OnUpdate(pod("p", small, gated), waits)
-			}, learned{1, 1, 1}},
+			}, learned{1, 1, 1},
+		},
 		"a pod that succeeds has ended": {
 			func(c *cluster) {
 				c.arrive(pod("other", small), "a")
 				c.handler.OnUpdate(c.arrive(waits, "a"), pod("p", small, on("a"), in(v1.PodSucceeded)))
-			}, learned{1, 1, 1.1 / 2.1}},
+			}, learned{1, 1, 1.1 / 2.1},
+		},
 		"and not again when it is deleted": {
 			func(c *cluster) {
 				c.arrive(pod("other", small), "a")
 				done := pod("p", small, on("a"), in(v1.PodFailed))
 				c.handler.OnUpdate(c.arrive(waits, "a"), done)
 				c.handler.OnDelete(done)
-			}, learned{1, 1, 1.1 / 2.1}},
+			}, learned{1, 1, 1.1 / 2.1},
+		},
 		"a pod found when it had finished is nothing": {
-			func(c *cluster) { c.handler.OnAdd(pod("p", small, on("a"), in(v1.PodSucceeded)), true) }, learned{0, 0, 1}},
+			func(c *cluster) { c.handler.OnAdd(pod("p", small, on("a"), in(v1.PodSucceeded)), true) }, learned{0, 0, 1},
+		},
 		"a deletion of which only a tombstone is left": {
 			func(c *cluster) {
 				c.arrive(pod("other", small), "a")
 				c.handler.OnDelete(cache.DeletedFinalStateUnknown{Key: "default/p", Obj: c.arrive(waits, "a")})
-			}, learned{1, 1, 1.1 / 2.1}},
+			}, learned{1, 1, 1.1 / 2.1},
+		},
 		"a pod replaced by another of its name in one event": {
 			func(c *cluster) {
 				c.arrive(pod("other", small), "a")
 				next := pod("p", small)
 				next.UID = "another"
 				c.handler.OnUpdate(c.arrive(waits, "a"), next)
-			}, learned{1, 2, 1.1 / 2.1}},
+			}, learned{1, 2, 1.1 / 2.1},
+		},
 		"pods that come with their node are no demand": {
 			func(c *cluster) {
 				c.arrive(pod("d", small, ownedBy("DaemonSet")), "a")
 				c.handler.OnAdd(pod("m", small, mirror, on("a")), false)
-			}, learned{0, 0, 1}},
+			}, learned{0, 0, 1},
+		},
 		"a resize changes the shape": {
 			func(c *cluster) {
 				c.arrive(pod("other", large), "a")
 				c.handler.OnUpdate(c.arrive(waits, "a"), pod("p", large, on("a"), generation(2)))
-			}, learned{1, 2, 0.1 / 2.1}},
+			}, learned{1, 2, 0.1 / 2.1},
+		},
 		"pods of two shapes": {
-			func(c *cluster) { c.arrive(waits, "a"); c.arrive(pod("other", large), "a") }, learned{2, 2, 0.1 / 2.1}},
+			func(c *cluster) { c.arrive(waits, "a"); c.arrive(pod("other", large), "a") }, learned{2, 2, 0.1 / 2.1},
+		},
 		"what is no pod is left alone": {
 			func(c *cluster) {
 				c.handler.OnAdd("pod", false)
 				c.handler.OnUpdate("pod", "pod")
 				c.handler.OnDelete(cache.DeletedFinalStateUnknown{Key: "default/p", Obj: "pod"})
-			}, learned{0, 0, 1}},
+			}, learned{0, 0, 1},
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

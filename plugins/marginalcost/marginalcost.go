@@ -205,7 +205,7 @@ func (p *Plugin) NormalizeScore(_ context.Context, state fwk.CycleState, pod *v1
 	// gets fewer points than the one before, all others fewer than the last leader.
 	// Only 0 may be given twice.
 	var given [shortlisted]int64
-	next := int64(fwk.MaxScore)
+	next := fwk.MaxScore
 	for i, leader := range leaders[:found] {
 		given[i] = max(fwk.MinScore, min(next, points(rank(scores[leader].Score).sharesAbove(least))))
 		if i == 0 {

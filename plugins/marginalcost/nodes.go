@@ -120,7 +120,7 @@ func (s *nodeState) update(p *Plugin, m *model, node fwk.NodeInfo, now time.Time
 func (s *nodeState) readPods(p *Plugin, m *model, node fwk.NodeInfo, now time.Time) {
 	before := s.pods
 	pods := node.GetPods()
-	next := make([]podState, 0, 0)
+	var next []podState
 	if cap(before) >= len(pods) && isPrefix(before, pods) {
 		next = before[:min(len(before), len(pods))]
 	} else {

@@ -165,15 +165,20 @@ func TestWithoutAMixTheOrderIsThatOfMostAllocated(t *testing.T) {
 		"nothing scheduled, nodes of one size":   {both, []*fakeNode{node("a", size(4000, 10000)), node("b", size(4000, 10000))}},
 		"nothing scheduled, nodes differ in CPU": {both, []*fakeNode{node("a", size(4000, 10000)), node("b", size(6000, 10000))}},
 		"pods scheduled on both": {both, []*fakeNode{
-			node("a", size(10000, 20000), used(3000, 5000, x)), node("b", size(10000, 20000), used(6000, 5000, x))}},
+			node("a", size(10000, 20000), used(3000, 5000, x)), node("b", size(10000, 20000), used(6000, 5000, x)),
+		}},
 		"pods scheduled, one balanced and one not": {both, []*fakeNode{
-			node("a", size(10000, 20000), used(6000, 0, x)), node("b", size(10000, 20000), used(6000, 5000, x))}},
+			node("a", size(10000, 20000), used(6000, 0, x)), node("b", size(10000, 20000), used(6000, 5000, x)),
+		}},
 		"more requested than a node has left": {pod("p", requests("cpu", "6", "memory", "10000")), []*fakeNode{
-			node("a", size(6000, 10000), used(3000, 0, x)), node("b", size(6000, 10000), used(6000, 5000, x)), node("c", size(12000, 10000))}},
+			node("a", size(6000, 10000), used(3000, 0, x)), node("b", size(6000, 10000), used(6000, 5000, x)), node("c", size(12000, 10000)),
+		}},
 		"a full node beside an empty one": {both, []*fakeNode{
-			node("a", size(4000, 10000)), node("b", size(40000, 100000), used(37000, 95000, x))}},
+			node("a", size(4000, 10000)), node("b", size(40000, 100000), used(37000, 95000, x)),
+		}},
 		"an extended resource": {gpu, []*fakeNode{
-			node("a", size(4000, 10000), offers("example.com/gpu", 8)), node("b", size(4000, 10000), offers("example.com/gpu", 2))}},
+			node("a", size(4000, 10000), offers("example.com/gpu", 8)), node("b", size(4000, 10000), offers("example.com/gpu", 2)),
+		}},
 	}
 	plugin := build(t, `{`+timeFree+`}`, marginalcost.Options{}, nil)
 	for name, test := range tests {
