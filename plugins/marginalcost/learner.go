@@ -38,6 +38,9 @@ type learner struct {
 	// Nil without a cluster.
 	nodes       corelisters.NodeLister
 	replicaSets appslisters.ReplicaSetLister
+	// Nil where the program knows the devices.
+	podInformer   cache.SharedIndexInformer
+	devicesSynced func() bool
 
 	current atomic.Pointer[model]
 
@@ -82,6 +85,9 @@ func (l *learner) follow(handle fwk.Handle) error {
 	l.profile = handle.ProfileName()
 	l.nodes = informers.Core().V1().Nodes().Lister()
 	l.replicaSets = informers.Apps().V1().ReplicaSets().Lister()
+	if err := l.followDevices(informers); err != nil {
+		return err
+	}
 	_, err := informers.Core().V1().Pods().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc: func(obj any) {
 			if pod, ok := obj.(*v1.Pod); ok {
@@ -112,12 +118,13 @@ func (l *learner) follow(handle fwk.Handle) error {
 }
 
 // isChanged reports whether an update can change what is learned: the node, the
-// phase, gates, and requests, which an in-place resize changes with the generation
-// and again when the kubelet has acted on it.
+// phase, gates, claims made from templates, and requests, which an in-place resize
+// changes with the generation and again when the kubelet has acted on it.
 func isChanged(was, is *v1.Pod) bool {
 	return was.UID != is.UID || was.Spec.NodeName != is.Spec.NodeName || was.Status.Phase != is.Status.Phase ||
 		was.Generation != is.Generation || was.Status.ObservedGeneration != is.Status.ObservedGeneration ||
-		len(was.Spec.SchedulingGates) != len(is.Spec.SchedulingGates)
+		len(was.Spec.SchedulingGates) != len(is.Spec.SchedulingGates) ||
+		len(was.Status.ResourceClaimStatuses) != len(is.Status.ResourceClaimStatuses)
 }
 
 func (l *learner) seen(pod *v1.Pod) {
@@ -164,7 +171,6 @@ func (l *learner) enter(pod *v1.Pod, now time.Time) (before string, first bool) 
 
 func (l *learner) gone(pod *v1.Pod) {
 	now := l.clock.Now()
-	l.shapes.Gone(pod.UID, now)
 	if isDisrupted(pod) {
 		l.lifetimes.Censored(pod.UID, now)
 	} else {
@@ -172,6 +178,7 @@ func (l *learner) gone(pod *v1.Pod) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.shapes.Gone(pod.UID, now) // under the lock: a pod that is gone is not reshaped
 	known := l.pods[pod.UID]
 	if known == nil {
 		return
@@ -277,6 +284,7 @@ const (
 
 // run learns what is due, until ctx ends.
 func (l *learner) run(ctx context.Context) {
+	l.rereadAll(ctx)
 	wait.UntilWithContext(ctx, func(context.Context) { l.refreshIfDue(l.clock.Now()) }, shortestRefresh)
 }
 

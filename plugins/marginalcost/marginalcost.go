@@ -72,7 +72,8 @@ type Options struct {
 	Decisions *decisions.Ring
 	// Clock dates decisions and what is learned. Nil is the real clock.
 	Clock clock.PassiveClock
-	// Devices knows the nodes' devices. Nil: whole devices, by extended resource.
+	// Devices knows the nodes' devices. Nil: those of dynamic resource allocation.
+	// Of a node that it does not know, extended resources count as whole devices.
 	Devices devices.Source
 	// Background takes over the background work of a simulation: it is given the
 	// function to call before each scheduling cycle, which learns what is due and

@@ -32,8 +32,8 @@ type market struct {
 	prices *bidprices.Prices
 	// axes are the divisible resources with a price.
 	axes []v1.ResourceName
-	// classes are the extended resources that count as devices where nobody else
-	// knows the devices, by name.
+	// classes are the extended resources that count as devices on nodes of which
+	// nobody else knows the devices, by name.
 	classes []v1.ResourceName
 	// wanted is what the mix requests of the axes, pod slots left out.
 	wanted []shapes.Request
@@ -68,9 +68,7 @@ func newMarket(mix *shapes.Mix, nodes []*v1.Node, source devices.Source, before 
 	for i, node := range nodes {
 		offered[i] = node.Status.Allocatable
 	}
-	if source == nil {
-		m.classes = deviceClasses(mix)
-	}
+	m.classes = deviceClasses(mix)
 	m.axes = m.chooseAxes(mix, offered)
 	m.wanted = m.wantedOf(mix)
 	selectorOf := m.readSelectors(mix)
@@ -257,8 +255,7 @@ const maxDevices = 256
 
 // devicesOf returns the class of a node's devices and how many it has.
 func (m *market) devicesOf(node *v1.Node, source devices.Source) (class string, count int) {
-	if source != nil {
-		state := source.State(node.Name)
+	if state := stateOf(source, node.Name); state.Class != "" {
 		return state.Class, min(len(state.Free), maxDevices)
 	}
 	for _, name := range m.classes {

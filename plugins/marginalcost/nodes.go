@@ -97,10 +97,7 @@ const occupancyAge = 30 * time.Minute
 // update recomputes what is not as of now. It allocates only when the node holds
 // more pods than ever before.
 func (s *nodeState) update(p *Plugin, m *model, node fwk.NodeInfo, now time.Time) {
-	version := uint64(0)
-	if p.learner.devices != nil {
-		version = p.learner.devices.State(node.Node().Name).Version
-	}
+	version := stateOf(p.learner.devices, node.Node().Name).Version
 	if s.valid && s.generation == node.GetGeneration() && s.version == version && s.epoch == m.epoch {
 		if age := now.Sub(s.at); age >= 0 && age < occupancyAge {
 			return
@@ -218,8 +215,8 @@ func (s *nodeState) readFree(p *Plugin, m *model, node fwk.NodeInfo) {
 		s.free.Free[a] = float64(amount(allocatable, name) - amount(used, name))
 	}
 	s.free.Whole, s.free.Partial = 0, s.free.Partial[:0]
-	if p.learner.devices != nil {
-		s.readDevices(p.learner.devices.State(node.Node().Name).Free)
+	if state := stateOf(p.learner.devices, node.Node().Name); state.Class != "" {
+		s.readDevices(state.Free)
 		return
 	}
 	for _, class := range m.market.classes {
