@@ -109,9 +109,10 @@ func (p *Prices) Value(n *Node, hint *Hint) float64 {
 	if len(m.axes) == 0 {
 		return m.at(0, n)
 	}
+	place := m.place(n)
 	best := math.Inf(1)
 	for a := range m.axes {
-		best = min(best, m.descend(m.axes[a], n, &hint[a]))
+		best = min(best, m.descend(&m.axes[a], &place, n, &hint[a]))
 	}
 	return best
 }

@@ -32,6 +32,7 @@ type market struct {
 
 // axis is one divisible resource with its shadow prices.
 type axis struct {
+	resource int
 	// tables are indexes of market.tables by ascending price; all begin with the
 	// same table, in which every resource is almost free.
 	tables []int
@@ -170,7 +171,7 @@ func (m *market) layOut(perNode []float64) {
 		if free.shadow[r] == 0 {
 			continue
 		}
-		along := axis{tables: []int{0}}
+		along := axis{resource: r, tables: []int{0}}
 		for i := 1; i < gridPoints; i++ {
 			at := float64(i) / (gridPoints - 1)
 			t := table{shadow: free.shadow}
@@ -213,23 +214,62 @@ func (m *market) cells(amount float64) int {
 	return int(min(max(amount/m.cell+rounding, 0), float64(m.most)))
 }
 
+// place is what all tables read of a node.
+type place struct {
+	// divisible is what the resources are worth where all are almost free.
+	divisible float64
+	cells     int // of the primary resource, else 0
+	whole     int
+}
+
+func (m *market) place(n *Node) place {
+	p := place{}
+	for r := range m.resources {
+		p.divisible += m.tables[0].shadow[r] * n.Free[r]
+	}
+	if m.devices {
+		p.whole = min(n.Whole, m.most)
+	} else {
+		p.cells = m.cells(n.Free[m.primary])
+	}
+	return p
+}
+
+// along values a node at one price of one resource, the others almost free: at
+// without the sum over all resources.
+func (m *market) along(a *axis, i int, p *place, n *Node) float64 {
+	t := &m.tables[a.tables[i]]
+	value := p.divisible + (t.shadow[a.resource]-m.tables[0].shadow[a.resource])*n.Free[a.resource]
+	if !m.devices {
+		return value + t.piece[p.cells]
+	}
+	value += t.whole[p.whole]
+	for _, free := range n.Partial {
+		value += t.piece[min(max(free*deviceCells/devices.Whole, 0), deviceCells)]
+	}
+	return value
+}
+
 // descend walks along an axis to the least value.
-func (m *market) descend(along axis, n *Node, at *uint8) float64 {
-	i := min(int(*at), len(along.tables)-1)
-	value := m.at(along.tables[i], n)
-	for i+1 < len(along.tables) {
-		next := m.at(along.tables[i+1], n)
+func (m *market) descend(a *axis, p *place, n *Node, at *uint8) float64 {
+	began := min(int(*at), len(a.tables)-1)
+	i := began
+	value := m.along(a, i, p, n)
+	for i+1 < len(a.tables) {
+		next := m.along(a, i+1, p, n)
 		if next >= value {
 			break
 		}
 		value, i = next, i+1
 	}
-	for i > 0 {
-		next := m.at(along.tables[i-1], n)
-		if next >= value {
-			break
+	if i == began { // the value is convex in the price: it falls on one side at most
+		for i > 0 {
+			next := m.along(a, i-1, p, n)
+			if next >= value {
+				break
+			}
+			value, i = next, i-1
 		}
-		value, i = next, i-1
 	}
 	*at = uint8(i)
 	return value

@@ -180,7 +180,7 @@ func (m *market) chooseAxes(mix *shapes.Mix, offered []v1.ResourceList) []v1.Res
 func (m *market) wantedOf(mix *shapes.Mix) []shapes.Request {
 	var wanted []shapes.Request
 	for _, r := range mix.Requested {
-		if slices.Contains(m.axes, r.Name) || slices.Contains(m.classes, r.Name) {
+		if len(wanted) < maxWanted && (slices.Contains(m.axes, r.Name) || slices.Contains(m.classes, r.Name)) {
 			wanted = append(wanted, r)
 		}
 	}

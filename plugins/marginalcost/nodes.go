@@ -68,7 +68,9 @@ type nodeState struct {
 	free  bidprices.Node
 	hint  bidprices.Hint
 	value float64 // of free, in nodes
-	// imbalance is F of what is free, in shares.
+	// offered and unused are of each resource that the mix requests.
+	offered, unused [maxWanted]float64
+	// imbalance is of what is free, in shares.
 	imbalance float64
 	isUsed    bool
 	pods      []podState
@@ -108,7 +110,8 @@ func (s *nodeState) update(p *Plugin, m *model, node fwk.NodeInfo, now time.Time
 	s.readPods(p, m, node, now)
 	s.readFree(p, m, node)
 	s.value = m.market.prices.Value(&s.free, &s.hint)
-	s.imbalance = m.market.imbalance(node, nil)
+	s.readBalance(m, node)
+	s.imbalance = s.imbalanceBeside(&m.market, &[maxWanted]float64{})
 	s.occupy(p, m, now)
 	s.valid, s.generation, s.version, s.epoch = true, node.GetGeneration(), version, m.epoch
 }
@@ -238,29 +241,35 @@ func (s *nodeState) readDevices(free []int64) {
 	}
 }
 
-// imbalance is the share of a node's free capacity that pods like the average of
-// the mix cannot use: the mean over the resources that the node offers and the mix
-// requests of (free - k mix) / offered, where k is how many times the mix fits.
-// asks is what a further pod takes.
-func (m *market) imbalance(node fwk.NodeInfo, asks []ask) float64 {
+// maxWanted is of how many resources the balance is looked at.
+const maxWanted = 16
+
+// readBalance reads what is offered and free of the resources that the mix
+// requests: at most what is offered, at least nothing.
+func (s *nodeState) readBalance(m *model, node fwk.NodeInfo) {
 	allocatable, used := node.GetAllocatable(), node.GetRequested()
+	for i := range m.market.wanted {
+		name := m.market.wanted[i].Name
+		s.offered[i] = float64(max(amount(allocatable, name), 0))
+		s.unused[i] = s.offered[i] - float64(amount(used, name))
+	}
+}
+
+// imbalanceBeside is the share of a node's free capacity that pods like the average
+// of the mix cannot use beside a pod that takes so much: the mean over the resources
+// that the node offers and the mix requests of (free - k mix) / offered, where k is
+// how many times the mix fits.
+func (s *nodeState) imbalanceBeside(m *market, takes *[maxWanted]float64) float64 {
 	fits, sum, mix, resources := math.Inf(1), 0.0, 0.0, 0
 	for i := range m.wanted {
-		r := &m.wanted[i]
-		offered := amount(allocatable, r.Name)
+		offered, requested := s.offered[i], float64(m.wanted[i].Amount)
 		if offered <= 0 {
 			continue
 		}
-		free := float64(offered - amount(used, r.Name))
-		for _, a := range asks {
-			if a.Resource == r.Name {
-				free -= float64(a.Amount)
-			}
-		}
-		free = min(max(free, 0), float64(offered))
-		fits = min(fits, free/float64(r.Amount))
-		sum += free / float64(offered)
-		mix += float64(r.Amount) / float64(offered)
+		free := min(max(s.unused[i]-takes[i], 0), offered)
+		fits = min(fits, free/requested)
+		sum += free / offered
+		mix += requested / offered
 		resources++
 	}
 	if resources == 0 {

@@ -25,7 +25,9 @@ type arrival struct {
 	model *model
 	now   time.Time
 	// takes is what the pod takes of each axis of the market.
-	takes    [bidprices.MaxResources]float64
+	takes [bidprices.MaxResources]float64
+	// wants is what it takes of each resource that the mix requests.
+	wants    [maxWanted]float64
 	devices  devices.Request
 	survival lifetimes.Curve
 	known    time.Duration // its life, where that is known
@@ -57,6 +59,13 @@ func (p *Plugin) arriveBy(m *model, now time.Time, pod *v1.Pod) *arrival {
 		}
 	}
 	shape := p.learner.shapeOf(pod)
+	for i := range a.model.market.wanted {
+		for _, ask := range a.Asks {
+			if ask.Resource == a.model.market.wanted[i].Name {
+				a.wants[i] = float64(ask.Amount)
+			}
+		}
+	}
 	a.devices = a.model.market.deviceRequest(&shape)
 	if a.Uses {
 		a.survival = a.model.survival.Survival(p.learner.keyOf(pod, shape.Key()), 0)
@@ -86,7 +95,7 @@ func (p *Plugin) cost(a *arrival, node fwk.NodeInfo, s *nodeState) cost.Breakdow
 		b = b.With(cost.Stranding, prices.Stranding*stranding.Share(stranding.Spent{
 			Value:     s.value - s.valueAfter(a),
 			Left:      leftShare(a.demand, node),
-			Imbalance: p.imbalanceBought(a, node, s),
+			Imbalance: s.imbalanceBought(a),
 			Excess:    s.excess(a),
 		}, turnover))
 	}
@@ -98,11 +107,11 @@ func (p *Plugin) cost(a *arrival, node fwk.NodeInfo, s *nodeState) cost.Breakdow
 
 // imbalanceBought is by how much the pod unbalances the node: by all of it where
 // it is the first.
-func (p *Plugin) imbalanceBought(a *arrival, node fwk.NodeInfo, s *nodeState) float64 {
+func (s *nodeState) imbalanceBought(a *arrival) float64 {
 	if len(a.model.market.wanted) == 0 {
 		return 0
 	}
-	after := a.model.market.imbalance(node, a.Asks)
+	after := s.imbalanceBeside(&a.model.market, &a.wants)
 	if !s.isUsed && a.Uses {
 		return after
 	}
