@@ -3,6 +3,7 @@ package marginalcost
 import (
 	"math"
 	"math/bits"
+	"slices"
 	"time"
 
 	v1 "k8s.io/api/core/v1"
@@ -15,6 +16,7 @@ import (
 	"github.com/plimsoll-k8s/plimsoll/pkg/cost/stranding"
 	"github.com/plimsoll-k8s/plimsoll/pkg/devices"
 	"github.com/plimsoll-k8s/plimsoll/pkg/lifetimes"
+	"github.com/plimsoll-k8s/plimsoll/pkg/shapes"
 	"github.com/plimsoll-k8s/plimsoll/pkg/workload"
 )
 
@@ -27,7 +29,9 @@ type arrival struct {
 	// takes is what the pod takes of each axis of the market.
 	takes [bidprices.MaxResources]float64
 	// wants is what it takes of each resource that the mix requests.
-	wants    [maxWanted]float64
+	wants [maxWanted]float64
+	// wantedAt is the index of each ask among those resources, -1 for none.
+	wantedAt []int
 	devices  devices.Request
 	survival lifetimes.Curve
 	known    time.Duration // its life, where that is known
@@ -59,11 +63,11 @@ func (p *Plugin) arriveBy(m *model, now time.Time, pod *v1.Pod) *arrival {
 		}
 	}
 	shape := p.learner.shapeOf(pod)
-	for i := range a.model.market.wanted {
-		for _, ask := range a.Asks {
-			if ask.Resource == a.model.market.wanted[i].Name {
-				a.wants[i] = float64(ask.Amount)
-			}
+	a.wantedAt = make([]int, len(a.Asks))
+	for i, ask := range a.Asks {
+		at := slices.IndexFunc(a.model.market.wanted, func(r shapes.Request) bool { return r.Name == ask.Resource })
+		if a.wantedAt[i] = at; at >= 0 {
+			a.wants[at] = float64(ask.Amount)
 		}
 	}
 	a.devices = a.model.market.deviceRequest(&shape)
@@ -94,7 +98,7 @@ func (p *Plugin) cost(a *arrival, node fwk.NodeInfo, s *nodeState) cost.Breakdow
 	if prices.Stranding > 0 {
 		b = b.With(cost.Stranding, prices.Stranding*stranding.Share(stranding.Spent{
 			Value:     s.value - s.valueAfter(a),
-			Left:      leftShare(a.demand, node),
+			Left:      s.leftShare(a, node),
 			Imbalance: s.imbalanceBought(a),
 			Excess:    s.excess(a),
 		}, turnover))
@@ -137,14 +141,18 @@ func (s *nodeState) lifetimeShare(p *Plugin, a *arrival) float64 {
 
 // leftShare is what stays free beside the pod, as the mean over the resources
 // that both name; for a pod that asks for nothing, of pod slots.
-func leftShare(d *demand, node fwk.NodeInfo) float64 {
+func (s *nodeState) leftShare(a *arrival, node fwk.NodeInfo) float64 {
 	allocatable, used := node.GetAllocatable(), node.GetRequested()
 	left := stranding.Left{}
-	for i := range d.Asks {
-		ask := &d.Asks[i]
+	for i := range a.Asks {
+		ask := &a.Asks[i]
+		if at := a.wantedAt[i]; at >= 0 {
+			left = left.WithUnused(s.offered[at], s.unused[at], float64(ask.Amount))
+			continue
+		}
 		left = left.With(amount(allocatable, ask.Resource), amount(used, ask.Resource), ask.Amount)
 	}
-	if len(d.Asks) == 0 {
+	if len(a.Asks) == 0 {
 		left = left.With(int64(allocatable.GetAllowedPodNumber()), int64(len(node.GetPods())), 1)
 	}
 	return left.Share()

@@ -53,8 +53,20 @@ func (l Left) With(allocatable, used, asked int64) Left {
 	if allocatable <= 0 {
 		return l
 	}
-	offered := float64(allocatable)
-	left := (offered - float64(used) - float64(asked)) / offered
+	return l.beside(float64(allocatable), float64(allocatable)-float64(used), float64(asked))
+}
+
+// WithUnused adds one resource of which is known what is offered and what of it
+// is unused (below 0 where the node is overcommitted).
+func (l Left) WithUnused(offered, unused, asked float64) Left {
+	if !(offered > 0) {
+		return l
+	}
+	return l.beside(offered, unused, asked)
+}
+
+func (l Left) beside(offered, unused, asked float64) Left {
+	left := (unused - asked) / offered
 	return Left{sum: l.sum + min(max(left, 0), 1), resources: l.resources + 1}
 }
 
