@@ -154,6 +154,10 @@ func offers(name v1.ResourceName, amount int64) func(*fakeNode) {
 	}
 }
 
+func taken(name v1.ResourceName, amount int64) func(*fakeNode) {
+	return func(n *fakeNode) { n.requested.scalar = map[v1.ResourceName]int64{name: amount} }
+}
+
 func used(milliCPU, memory int64, pods ...*v1.Pod) func(*fakeNode) {
 	return func(n *fakeNode) {
 		n.requested.milliCPU, n.requested.memory = milliCPU, memory

@@ -281,6 +281,35 @@ func TestAMixKeepsRoomForTheShapesThatNeedIt(t *testing.T) {
 			},
 			want: "five",
 		},
+		"also where a plentiful extended resource comes first by name": {
+			mix: `[{"requests":{"cpu":"1","example.com/gpu":"4"},"weight":1},{"requests":{"cpu":"1","example.com/gpu":"1"},"weight":1},` +
+				`{"requests":{"cpu":"1","example.com/audio":"1"},"weight":1}]`,
+			pod: pod("p", requests("cpu", "1", "example.com/gpu", "1")),
+			nodes: []*fakeNode{
+				node("four", offers("example.com/gpu", 8), offers("example.com/audio", 100), size(8000, gib), used(4000, 0, pod("x")), taken("example.com/gpu", 4)),
+				node("five", offers("example.com/gpu", 8), offers("example.com/audio", 100), size(8000, gib), used(4000, 0, pod("y")), taken("example.com/gpu", 3)),
+			},
+			want: "five",
+		},
+		"also where an extended resource counts in amounts": {
+			mix: `[{"requests":{"cpu":"1","example.com/gpu":"4"},"weight":1},{"requests":{"cpu":"1","example.com/gpu":"1"},"weight":1},` +
+				`{"requests":{"cpu":"1","example.com/bandwidth":"900"},"weight":9}]`,
+			pod: pod("p", requests("cpu", "1", "example.com/gpu", "1")),
+			nodes: []*fakeNode{
+				node("four", offers("example.com/gpu", 8), offers("example.com/bandwidth", 1000), size(8000, gib), used(4000, 0, pod("x")), taken("example.com/gpu", 4)),
+				node("five", offers("example.com/gpu", 8), offers("example.com/bandwidth", 1000), size(8000, gib), used(4000, 0, pod("y")), taken("example.com/gpu", 3)),
+			},
+			want: "five",
+		},
+		"another extended resource takes no device": {
+			mix: `[{"requests":{"cpu":"1","example.com/gpu":"1"},"weight":9},{"requests":{"cpu":"1","example.com/radio":"1"},"weight":1}]`,
+			pod: pod("p", requests("cpu", "1", "example.com/radio", "1")),
+			nodes: []*fakeNode{
+				node("gpu", offers("example.com/gpu", 1), offers("example.com/radio", 10), size(32000, gib), used(30000, 0, pod("x"))),
+				node("plain", offers("example.com/radio", 10), size(32000, gib), used(20000, 0, pod("y"))),
+			},
+			want: "gpu",
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

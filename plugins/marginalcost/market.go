@@ -33,7 +33,7 @@ type market struct {
 	// axes are the divisible resources with a price.
 	axes []v1.ResourceName
 	// classes are the extended resources that count as devices on nodes of which
-	// nobody else knows the devices, by name.
+	// nobody else knows the devices, the scarcest first.
 	classes []v1.ResourceName
 	// wanted is what the mix requests of the axes, pod slots left out.
 	wanted []shapes.Request
@@ -68,7 +68,7 @@ func newMarket(mix *shapes.Mix, nodes []*v1.Node, source devices.Source, before 
 	for i, node := range nodes {
 		offered[i] = node.Status.Allocatable
 	}
-	m.classes = deviceClasses(mix)
+	m.classes = deviceClasses(mix, offered)
 	m.axes = m.chooseAxes(mix, offered)
 	m.wanted = m.wantedOf(mix)
 	selectorOf := m.readSelectors(mix)
@@ -114,17 +114,32 @@ func averages(prices *bidprices.Prices, problem *bidprices.Problem) []float64 {
 	return worth
 }
 
-// deviceClasses are the extended resources of the mix, in the order of their names.
-func deviceClasses(mix *shapes.Mix) []v1.ResourceName {
-	var classes []v1.ResourceName
+// deviceClasses are the extended resources of the mix that come in pieces, the one
+// that it would use up first in front: a node has one class, and of the GPUs and a
+// plentiful resource beside them it is the GPUs. Of what a node offers more than
+// maxDevices is an amount, such as bandwidth, and divisible like CPU.
+func deviceClasses(mix *shapes.Mix, offered []v1.ResourceList) []v1.ResourceName {
+	asked := map[v1.ResourceName]float64{}
 	for i := range mix.Shapes {
 		for _, r := range mix.Shapes[i].Shape.Requests {
-			if isExtended(r.Name) && !slices.Contains(classes, r.Name) {
-				classes = append(classes, r.Name)
+			if isExtended(r.Name) {
+				asked[r.Name] += mix.Shapes[i].Weight * float64(r.Amount)
 			}
 		}
 	}
-	slices.Sort(classes)
+	var classes []v1.ResourceName
+	for name := range asked {
+		total, most := 0.0, int64(0)
+		for _, list := range offered {
+			amount := unitsOf(list, name)
+			total, most = total+float64(amount), max(most, amount)
+		}
+		if most <= maxDevices {
+			asked[name] /= max(total, 1)
+			classes = append(classes, name)
+		}
+	}
+	slices.SortFunc(classes, func(a, b v1.ResourceName) int { return cmp.Or(cmp.Compare(asked[b], asked[a]), cmp.Compare(a, b)) })
 	return classes
 }
 
@@ -288,7 +303,7 @@ func (m *market) shape(weighted shapes.Weighted, before map[string]float64) bidp
 }
 
 // deviceRequest returns what a shape asks of devices: those that a source told,
-// else the first of its extended resources.
+// else the scarcest of its extended resources.
 func (m *market) deviceRequest(s *shapes.Shape) devices.Request {
 	if s.Devices.Count > 0 {
 		return s.Devices

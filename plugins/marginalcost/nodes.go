@@ -66,6 +66,7 @@ type nodeState struct {
 	epoch      uint64
 
 	free  bidprices.Node
+	class string // of the devices in free
 	hint  bidprices.Hint
 	value float64 // of free, in nodes
 	// offered and unused are of each resource that the mix requests.
@@ -217,13 +218,15 @@ func (s *nodeState) readFree(p *Plugin, m *model, node fwk.NodeInfo) {
 		}
 		s.free.Free[a] = float64(amount(allocatable, name) - amount(used, name))
 	}
-	s.free.Whole, s.free.Partial = 0, s.free.Partial[:0]
+	s.class, s.free.Whole, s.free.Partial = "", 0, s.free.Partial[:0]
 	if state := stateOf(p.learner.devices, node.Node().Name); state.Class != "" {
+		s.class = state.Class
 		s.readDevices(state.Free)
 		return
 	}
 	for _, class := range m.market.classes {
 		if all := amount(allocatable, class); all > 0 {
+			s.class = string(class)
 			s.free.Whole = int(min(max(all-amount(used, class), 0), maxDevices))
 			return
 		}

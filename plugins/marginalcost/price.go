@@ -174,7 +174,7 @@ func (s *nodeState) valueAfter(a *arrival) float64 {
 	}
 	hint := s.hint
 	switch {
-	case a.devices.Count == 0:
+	case a.devices.Count == 0, a.devices.Class != s.class: // it takes none of those that count
 		return prices.Value(&after, &hint)
 	case a.devices.Count > 1 || a.devices.Milli >= devices.Whole:
 		after.Whole = max(0, after.Whole-a.devices.Count)
