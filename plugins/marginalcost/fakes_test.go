@@ -93,7 +93,10 @@ type fakeHandle struct {
 	fwk.NodeInfoLister
 	nodes   []*fakeNode
 	factory informers.SharedInformerFactory // nil: nothing is learned
+	waiting map[string][]fwk.PodInfo        // nominated pods by node
 }
+
+func (h *fakeHandle) NominatedPodsForNode(name string) []fwk.PodInfo { return h.waiting[name] }
 
 func (h *fakeHandle) ProfileName() string                                    { return "plimsoll-scheduler" }
 func (h *fakeHandle) SharedInformerFactory() informers.SharedInformerFactory { return h.factory }

@@ -46,6 +46,7 @@ type learner struct {
 
 	mu        sync.Mutex
 	pods      map[types.UID]*followed
+	nominated map[types.UID]string            // the nodes for which pods wait that preempted others
 	siblings  map[workload.Key]map[string]int // pods by node
 	turnover  turnover
 	fresh     int // pods first seen since the model was made
@@ -70,7 +71,7 @@ func newLearner(pinned *shapes.Mix, o Options, m *measures) (*learner, error) {
 	}
 	l := &learner{
 		pinned: pinned, devices: o.Devices, clock: o.Clock, shapes: shapesSeen, lifetimes: lives, measures: m,
-		pods: map[types.UID]*followed{}, siblings: map[workload.Key]map[string]int{},
+		pods: map[types.UID]*followed{}, nominated: map[types.UID]string{}, siblings: map[workload.Key]map[string]int{},
 	}
 	l.current.Store(&model{turnover: 1, mix: cmp.Or(pinned, l.shapes.Latest()), survival: l.lifetimes.Latest()})
 	return l, nil
@@ -118,16 +119,18 @@ func (l *learner) follow(handle fwk.Handle) error {
 }
 
 // isChanged reports whether an update can change what is learned: the node, the
-// phase, gates, claims made from templates, and requests, which an in-place resize
-// changes with the generation and again when the kubelet has acted on it.
+// phase, a nomination, gates, claims made from templates, and requests, which an
+// in-place resize changes with the generation and again when the kubelet has acted on it.
 func isChanged(was, is *v1.Pod) bool {
 	return was.UID != is.UID || was.Spec.NodeName != is.Spec.NodeName || was.Status.Phase != is.Status.Phase ||
-		was.Generation != is.Generation || was.Status.ObservedGeneration != is.Status.ObservedGeneration ||
+		was.Status.NominatedNodeName != is.Status.NominatedNodeName || was.Generation != is.Generation ||
+		was.Status.ObservedGeneration != is.Status.ObservedGeneration ||
 		len(was.Spec.SchedulingGates) != len(is.Spec.SchedulingGates) ||
 		len(was.Status.ResourceClaimStatuses) != len(is.Status.ResourceClaimStatuses)
 }
 
 func (l *learner) seen(pod *v1.Pod) {
+	l.nominate(pod)
 	if workload.IsSystem(pod) {
 		return
 	}
@@ -146,6 +149,32 @@ func (l *learner) seen(pod *v1.Pod) {
 	default:
 		l.lifetimes.Started(pod.UID, l.keyOf(pod, shape.Key()), now)
 	}
+}
+
+// nominate notes for which node a pod waits, of pods of the system as well: they
+// take room like any other.
+func (l *learner) nominate(pod *v1.Pod) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if node := pod.Status.NominatedNodeName; node != "" && pod.Spec.NodeName == "" {
+		l.nominated[pod.UID] = node
+	} else {
+		delete(l.nominated, pod.UID)
+	}
+}
+
+// nominatedNodes returns the nodes for which pods wait, nil for none.
+func (l *learner) nominatedNodes() map[string]struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.nominated) == 0 {
+		return nil
+	}
+	nodes := make(map[string]struct{}, len(l.nominated))
+	for _, name := range l.nominated {
+		nodes[name] = struct{}{}
+	}
+	return nodes
 }
 
 // enter books a pod and returns on which node it was before.
@@ -178,6 +207,7 @@ func (l *learner) gone(pod *v1.Pod) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	delete(l.nominated, pod.UID)
 	l.shapes.Gone(pod.UID, now) // under the lock: a pod that is gone is not reshaped
 	known := l.pods[pod.UID]
 	if known == nil {

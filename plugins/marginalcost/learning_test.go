@@ -326,4 +326,85 @@ func TestAMixKeepsRoomForTheShapesThatNeedIt(t *testing.T) {
 	}
 }
 
+func TestTheRoomOfNominatedPodsIsNotFree(t *testing.T) {
+	nominated := func(name, node string, priority int32) *v1.Pod {
+		return pod(name, requests("cpu", "1"), func(p *v1.Pod) {
+			p.Spec.Priority, p.Status.NominatedNodeName = &priority, node
+		})
+	}
+	// Either node has room for two; without the one who waits the first is as full as
+	// the second and older.
+	tests := map[string]struct {
+		waiting *v1.Pod
+		after   func(c *cluster, waiting *v1.Pod)
+		priced  *v1.Pod
+		want    string
+	}{
+		"nobody waits": {want: "a"},
+		"who waits for a node makes it fuller": {
+			waiting: nominated("w", "b", 0), want: "b",
+		},
+		"a pod of higher priority does not mind": {
+			waiting: nominated("w", "b", 0), priced: nominated("p", "", 1), want: "a",
+		},
+		"a pod of lower priority does": {
+			waiting: nominated("w", "b", 1), priced: nominated("p", "", 0), want: "b",
+		},
+		"a pod does not wait for itself": {
+			waiting: nominated("p", "b", 0), priced: nominated("p", "b", 0), want: "a",
+		},
+		"once bound elsewhere it waits no more": {
+			waiting: nominated("w", "b", 0), want: "a",
+			after: func(c *cluster, waiting *v1.Pod) {
+				bound := waiting.DeepCopy()
+				bound.Spec.NodeName = "c"
+				c.handler.OnUpdate(waiting, bound)
+			},
+		},
+		"once its nomination is withdrawn it waits no more": {
+			waiting: nominated("w", "b", 0), want: "a",
+			after: func(c *cluster, waiting *v1.Pod) {
+				other := waiting.DeepCopy()
+				other.Status.NominatedNodeName = ""
+				c.handler.OnUpdate(waiting, other)
+			},
+		},
+		"once deleted it waits no more": {
+			waiting: nominated("w", "b", 0), want: "a",
+			after: func(c *cluster, waiting *v1.Pod) { c.handler.OnDelete(waiting) },
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			nodes := []*fakeNode{
+				node("a", used(2000, 0, pod("x"))),
+				node("b", used(2000, 0, pod("y")), madeAfter(time.Hour)),
+			}
+			c := newCluster(t, `{`+timeFree+`}`, marginalcost.Options{}, nodes...)
+			if test.waiting != nil {
+				c.handle.waiting = map[string][]fwk.PodInfo{"b": {fakePod{pod: test.waiting}}}
+				c.handler.OnAdd(test.waiting, false)
+			}
+			if test.after != nil {
+				test.after(c, test.waiting)
+			}
+			if test.priced == nil {
+				test.priced = nominated("p", "", 0)
+			}
+			before := len(nodes[1].pods)
+			decision := c.decide(test.priced, nodes)
+			if decision.Chosen.Node != test.want {
+				t.Errorf("want %s, but %s", test.want, decision.Sentence())
+			}
+			// What is recorded is what was compared: nothing beside both, if it is full then.
+			if free := decision.Chosen.Cost.Share(cost.Stranding); test.want == "b" && !near(free, 0) {
+				t.Errorf("recorded with %v free beside the pod and the one who waits, want 0", free)
+			}
+			if len(nodes[1].pods) != before {
+				t.Errorf("the snapshot's own node was changed: %d pods, want %d", len(nodes[1].pods), before)
+			}
+		})
+	}
+}
+
 func near(a, b float64) bool { return math.Abs(a-b) <= 1e-6 }

@@ -159,6 +159,7 @@ func (p *Plugin) PreScore(_ context.Context, state fwk.CycleState, pod *v1.Pod, 
 	if a.Uses && p.args.Prices.Lifetime > 0 && p.lifetime == nil {
 		a.siblings = p.learner.siblingNodes(a.workload)
 	}
+	a.crowded = p.crowd(pod)
 	state.Write(arrivalKey, a)
 	return nil
 }
@@ -171,6 +172,7 @@ func (p *Plugin) Score(_ context.Context, state fwk.CycleState, pod *v1.Pod, nod
 		return 0, fwk.AsStatus(errors.New("score: the node has left the cluster"))
 	}
 	a := p.readArrival(state, pod)
+	node = a.look(node)
 	total := p.cost(a, node, p.stateOf(a, node)).Total()
 	return int64(newRank(total, freeShare(node), node.Node().CreationTimestamp.Time)), nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	v1 "k8s.io/api/core/v1"
+	corev1 "k8s.io/component-helpers/scheduling/corev1"
 	fwk "k8s.io/kube-scheduler/framework"
 
 	"github.com/plimsoll-k8s/plimsoll/pkg/bidprices"
@@ -39,6 +40,9 @@ type arrival struct {
 	// siblings are the nodes that hold a pod of the same workload. They cost less:
 	// such pods tend to leave together.
 	siblings map[string]struct{}
+	// crowded are the nodes for which pods wait that preempted others, with these
+	// pods on them.
+	crowded map[string]fwk.NodeInfo
 }
 
 // Clone returns the arrival itself, which nobody changes.
@@ -81,6 +85,43 @@ func (p *Plugin) arriveBy(m *model, now time.Time, pod *v1.Pod) *arrival {
 		}
 	}
 	return a
+}
+
+// crowd returns a copy of each node to which pods of at least the priority of this
+// one are nominated, with these on it: their room is not free, as little as it is in
+// the filters. Pods of which the informer has not told yet are missed.
+func (p *Plugin) crowd(pod *v1.Pod) map[string]fwk.NodeInfo {
+	if p.handle == nil {
+		return nil
+	}
+	var crowded map[string]fwk.NodeInfo
+	for name := range p.learner.nominatedNodes() {
+		node, err := p.handle.SnapshotSharedLister().NodeInfos().Get(name)
+		if err != nil || node.Node() == nil {
+			continue // it left the cluster
+		}
+		for _, waiting := range p.handle.NominatedPodsForNode(name) {
+			if waiting.GetPod().UID == pod.UID || holds(node, waiting.GetPod()) || corev1.PodPriority(waiting.GetPod()) < corev1.PodPriority(pod) {
+				continue
+			}
+			if crowded[name] == nil {
+				if crowded == nil {
+					crowded = map[string]fwk.NodeInfo{}
+				}
+				crowded[name] = node.Snapshot()
+			}
+			crowded[name].AddPodInfo(waiting)
+		}
+	}
+	return crowded
+}
+
+// look returns the node as it counts for the pod.
+func (a *arrival) look(node fwk.NodeInfo) fwk.NodeInfo {
+	if with, found := a.crowded[node.Node().Name]; found {
+		return with
+	}
+	return node
 }
 
 // cost is the marginal cost of a pod on a node, each term times its price. It

@@ -69,7 +69,9 @@ func (p *Plugin) option(ctx context.Context, a *arrival, pod *v1.Pod, nodeName s
 	if err != nil || node.Node() == nil {
 		return decisions.Option{}, false // it left the cluster: nothing to tell
 	}
-	if holds(node, pod) {
+	if with := a.look(node); with != node {
+		node = with // a copy made before the pod was put anywhere
+	} else if holds(node, pod) {
 		node = node.Snapshot()
 		if err := node.RemovePod(klog.FromContext(ctx), pod); err != nil {
 			return decisions.Option{}, false
