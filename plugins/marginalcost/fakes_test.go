@@ -103,6 +103,8 @@ func (h *fakeHandle) SharedInformerFactory() informers.SharedInformerFactory { r
 func (h *fakeHandle) SnapshotSharedLister() fwk.SharedLister                 { return h }
 func (h *fakeHandle) NodeInfos() fwk.NodeInfoLister                          { return h }
 
+func (h *fakeHandle) List() ([]fwk.NodeInfo, error) { return infos(h.nodes), nil }
+
 func (h *fakeHandle) Get(name string) (fwk.NodeInfo, error) {
 	for _, n := range h.nodes {
 		if n.node.Name == name {

@@ -43,6 +43,7 @@ type Plugin struct {
 	// lifetime tells how long a pod lives, in simulations that know it.
 	lifetime func(pod *v1.Pod) (time.Duration, bool)
 	nodes    nodeStates
+	reported reported
 
 	mu        sync.Mutex
 	shortlist shortlist // of the comparison made last; one scheduling cycle runs at a time
@@ -160,6 +161,7 @@ func (p *Plugin) PreScore(_ context.Context, state fwk.CycleState, pod *v1.Pod, 
 		a.siblings = p.learner.siblingNodes(a.workload)
 	}
 	a.crowded = p.crowd(pod)
+	p.reportUse(a.model, a.now)
 	state.Write(arrivalKey, a)
 	return nil
 }

@@ -3,6 +3,7 @@ package marginalcost
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,6 +22,8 @@ type measures struct {
 	mixWeight *metrics.GaugeVec
 	turnover  *metrics.GaugeVec
 	refresh   *metrics.HistogramVec
+	packed    *metrics.GaugeVec
+	unusable  *metrics.GaugeVec
 }
 
 // newMeasures registers the metrics in kube-scheduler's registry, which belongs
@@ -52,14 +55,17 @@ func newMeasures() (*measures, error) {
 	for _, gauge := range []struct {
 		into       **metrics.GaugeVec
 		name, help string
+		labels     []string
 	}{
-		{&m.mixShapes, "mix_shapes", "Distinct shapes of pods in the mix by which capacity is valued."},
-		{&m.mixWeight, "mix_weight_pods", "Pods that the mix stands for: live ones, and unmet demand decayed."},
-		{&m.turnover, "turnover_ratio", "Share of placements that ended, by which the price of keeping nodes is weighed."},
+		{&m.mixShapes, "mix_shapes", "Distinct shapes of pods in the mix by which capacity is valued.", []string{"profile"}},
+		{&m.mixWeight, "mix_weight_pods", "Pods that the mix stands for: live ones, and unmet demand decayed.", []string{"profile"}},
+		{&m.turnover, "turnover_ratio", "Share of placements that ended, by which the price of keeping nodes is weighed.", []string{"profile"}},
+		{&m.packed, "packed_ratio", "Requests as a share of what the nodes in use offer.", []string{"profile", "resource"}},
+		{&m.unusable, "unusable_ratio", "Free capacity beside which pods like the average one have run out of another resource, as a share of all.", []string{"profile", "resource"}},
 	} {
 		*gauge.into, err = register(metrics.NewGaugeVec(&metrics.GaugeOpts{
 			Namespace: "plimsoll", Subsystem: "marginalcost", Name: gauge.name, Help: gauge.help, StabilityLevel: metrics.ALPHA,
-		}, []string{"profile"}))
+		}, gauge.labels))
 		if err != nil {
 			return nil, err
 		}
@@ -78,6 +84,22 @@ func (m *measures) refreshed(profile string, made *model, took time.Duration) {
 	m.mixWeight.WithLabelValues(profile).Set(made.mix.Weight)
 	m.turnover.WithLabelValues(profile).Set(made.turnover)
 	m.refresh.WithLabelValues(profile).Observe(took.Seconds())
+}
+
+// used sets the metrics of the nodes' use, and takes back those of resources that
+// are not reported any more.
+func (m *measures) used(profile string, uses, before []use) {
+	for _, u := range before {
+		if !slices.ContainsFunc(uses, func(now use) bool { return now.resource == u.resource }) {
+			labels := map[string]string{"profile": profile, "resource": string(u.resource)}
+			m.packed.Delete(labels)
+			m.unusable.Delete(labels)
+		}
+	}
+	for _, u := range uses {
+		m.packed.WithLabelValues(profile, string(u.resource)).Set(u.packed)
+		m.unusable.WithLabelValues(profile, string(u.resource)).Set(u.unusable)
+	}
 }
 
 func register[C metrics.Registerable](collector C) (C, error) {
