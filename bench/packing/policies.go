@@ -23,6 +23,8 @@ type policy struct {
 	name  string
 	what  string
 	build func(inputs) (setup, error)
+	// only is the one protocol that the policy is of; empty for all.
+	only string
 	// slow policies score every node for every pod: P3 takes their first seed only.
 	slow bool
 }
@@ -57,15 +59,15 @@ func policies() []policy {
 			what: "ours with the arguments as shipped, all of it learned during the run",
 		},
 		{
-			name: "plimsoll-given", build: ours(variant{given: true}),
+			name: "plimsoll-given", only: "p1", build: ours(variant{given: true}),
 			what: "ours, knowing the mix beforehand as FGD does; P1 only",
 		},
 		{
-			name: "plimsoll-oracle", build: ours(variant{oracle: true}),
+			name: "plimsoll-oracle", only: "p3", build: ours(variant{oracle: true}),
 			what: "ours, told how long each pod lives; P3 only",
 		},
 		{
-			name: "plimsoll-dra-order", build: ours(variant{inTreeOrder: true}),
+			name: "plimsoll-dra-order", only: "p1", build: ours(variant{inTreeOrder: true}),
 			what: "ours, but the first device that fits is used, as the in-tree DRA allocator does; P1 only",
 		},
 		{
@@ -81,7 +83,7 @@ func policies() []policy {
 			what: "ours with the price of lifetime 0",
 		},
 		{
-			name: "fgd", build: fgd,
+			name: "fgd", only: "p1", build: fgd,
 			what: "Fragmentation Gradient Descent, knowing the mix beforehand (Weng et al., ATC 2023); P1 only",
 		},
 		{

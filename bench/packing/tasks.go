@@ -53,6 +53,10 @@ func plan(o options) ([]task, error) {
 		if err != nil {
 			return nil, err
 		}
+		policies = slices.DeleteFunc(policies, func(p policy) bool { return p.only != "" && p.only != name })
+		if len(policies) == 0 {
+			return nil, fmt.Errorf("-policies: %v: none of them is of %s", names, name)
+		}
 		seeds := chosen.seeds
 		if o.seeds != nil {
 			seeds = o.seeds

@@ -50,7 +50,9 @@ func simulate(tb testing.TB, text string, change func(*sim.Config)) *sim.Simulat
 		tb.Fatal(err)
 	}
 	virtual := sim.NewClock(begin())
-	c := sim.Config{Profile: profile, Clock: virtual, Plugins: plugins.Registry(plugins.Options{Clock: virtual})}
+	var learn func(time.Time) bool // of MarginalCost, where the profile has it
+	options := plugins.Options{Clock: virtual, Background: func(due func(time.Time) bool) { learn = due }}
+	c := sim.Config{Profile: profile, Clock: virtual, Plugins: plugins.Registry(options)}
 	if change != nil {
 		change(&c)
 	}
@@ -58,6 +60,13 @@ func simulate(tb testing.TB, text string, change func(*sim.Config)) *sim.Simulat
 	s, err := sim.New(klog.NewContext(tb.Context(), logger), c)
 	if err != nil {
 		tb.Fatal(err)
+	}
+	if learn != nil {
+		s.Every(30*time.Second, func(now time.Time) {
+			if learn(now) {
+				s.FlushScores()
+			}
+		})
 	}
 	return s
 }
