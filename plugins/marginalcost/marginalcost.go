@@ -207,19 +207,19 @@ func (p *Plugin) NormalizeScore(_ context.Context, state fwk.CycleState, pod *v1
 	least := rank(scores[leaders[0]].Score)
 	// A batch hands out the second of its order without asking again when the best
 	// node has filled up, and a tie would be the framework's to break: each leader
-	// gets fewer points than the one before, all others fewer than the last leader.
-	// Only 0 may be given twice.
-	var given [shortlisted]int64
-	next := fwk.MaxScore
+	// gets fewer points than the one before, all others fewer than the last leader,
+	// however far from the best they are.
+	given := [shortlisted]int64{fwk.MaxScore}
+	next := fwk.MaxScore - 1
 	for i, leader := range leaders[:found] {
-		given[i] = max(fwk.MinScore, min(next, points(rank(scores[leader].Score).sharesAbove(least))))
-		if i == 0 {
-			given[i] = fwk.MaxScore
+		if i > 0 {
+			natural := points(rank(scores[leader].Score).sharesAbove(least))
+			given[i] = max(min(next, natural), int64(shortlisted-i))
+			next = given[i] - 1
 		}
-		next = given[i] - 1
 	}
 	for i := range scores {
-		scores[i].Score = max(fwk.MinScore, min(next, points(rank(scores[i].Score).sharesAbove(least))))
+		scores[i].Score = min(next, points(rank(scores[i].Score).sharesAbove(least)))
 	}
 	for i, leader := range leaders[:found] {
 		scores[leader].Score = given[i]
