@@ -26,7 +26,8 @@ type Options struct {
 	Decisions *decisions.Ring
 	// Clock dates decisions and what is learned. Nil is the real clock.
 	Clock clock.PassiveClock
-	// Devices knows the nodes' devices. Nil: whole devices, by extended resource.
+	// Devices knows the nodes' devices. Nil: those of DRA, and on nodes without them
+	// whole devices by extended resource.
 	Devices devices.Source
 	// Background and Lifetime serve simulations; see marginalcost.Options.
 	Background func(learn func(now time.Time) bool)

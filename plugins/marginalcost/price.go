@@ -268,8 +268,11 @@ func (p *Plugin) ChooseDevice(nodeName string, pod *v1.Pod, free []int64) int {
 		}
 		return -1
 	}
+	if p.handle == nil || a.model.market.prices == nil {
+		return first()
+	}
 	node, err := p.handle.SnapshotSharedLister().NodeInfos().Get(nodeName)
-	if err != nil || a.model.market.prices == nil {
+	if err != nil {
 		return first()
 	}
 	state := &nodeState{}
