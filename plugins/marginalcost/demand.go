@@ -7,9 +7,10 @@ import (
 
 	v1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	helpers "k8s.io/component-helpers/resource"
 	fwk "k8s.io/kube-scheduler/framework"
+
+	"github.com/plimsoll-k8s/plimsoll/pkg/workload"
 )
 
 // demand is what a pod asks for, as the framework counts it. It is not changed
@@ -41,7 +42,7 @@ func demandOf(pod *v1.Pod) *demand {
 		}
 	}
 	slices.SortFunc(asks, func(a, b ask) int { return cmp.Compare(a.Resource, b.Resource) })
-	return &demand{Uses: usesNode(pod), Asks: asks}
+	return &demand{Uses: !workload.IsSystem(pod), Asks: asks}
 }
 
 // units converts a quantity above 0; one beyond int64 becomes the largest int64.
@@ -65,17 +66,6 @@ func (p *Plugin) readArrival(state fwk.CycleState, pod *v1.Pod) *arrival {
 		}
 	}
 	return p.arrive(pod)
-}
-
-// usesNode tells whether a pod keeps a node from being empty. Pods that come
-// with the node do not: those of a DaemonSet, and static pods, which show as
-// mirror pods owned by their Node.
-func usesNode(pod *v1.Pod) bool {
-	if _, mirror := pod.Annotations[v1.MirrorPodAnnotationKey]; mirror {
-		return false
-	}
-	owner := metav1.GetControllerOfNoCopy(pod)
-	return owner == nil || owner.Kind != "DaemonSet" && owner.Kind != "Node"
 }
 
 // amount reads one resource of a total.

@@ -3,7 +3,6 @@ package marginalcost
 import (
 	"cmp"
 	"context"
-	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -51,7 +50,6 @@ type learner struct {
 	turnover  turnover
 	fresh     int // pods first seen since the model was made
 	refreshed time.Time
-	prices    map[string]float64 // of the latest model, by the key of the shape
 }
 
 // followed is a pod that is bound or waits.
@@ -342,15 +340,15 @@ const (
 )
 
 func (l *learner) refresh(now time.Time, share float64) {
-	began := time.Now()
+	began, before := time.Now(), l.current.Load()
 	live := l.shapes.Mix(now)
 	mix := cmp.Or(l.pinned, live)
 	steps := laterSteps
-	if l.pinned != nil && l.prices == nil {
+	if l.pinned != nil && before.market.priceOf == nil {
 		steps = firstSteps
 	}
 	next := &model{
-		epoch: l.current.Load().epoch + 1, mix: mix, live: live.Weight, turnover: share,
+		epoch: before.epoch + 1, mix: mix, live: live.Weight, turnover: share,
 		survival: l.lifetimes.Refresh(now),
 	}
 	var nodes []*v1.Node
@@ -358,8 +356,7 @@ func (l *learner) refresh(now time.Time, share float64) {
 		nodes, _ = l.nodes.List(labels.Everything()) // a lister of a local store: it has no error to return
 		slices.SortFunc(nodes, func(a, b *v1.Node) int { return cmp.Compare(a.Name, b.Name) })
 	}
-	next.market = newMarket(mix, nodes, l.devices, l.prices, steps)
-	l.prices = maps.Clone(next.market.priceOf)
+	next.market = newMarket(mix, nodes, l.devices, before.market.priceOf, steps)
 	l.current.Store(next)
 	l.measures.refreshed(l.profile, next, time.Since(began))
 }

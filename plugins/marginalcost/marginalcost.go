@@ -16,7 +16,6 @@ import (
 	fwk "k8s.io/kube-scheduler/framework"
 	"k8s.io/utils/clock"
 
-	"github.com/plimsoll-k8s/plimsoll/pkg/cost/lifetime"
 	"github.com/plimsoll-k8s/plimsoll/pkg/cost/stranding"
 	"github.com/plimsoll-k8s/plimsoll/pkg/decisions"
 	"github.com/plimsoll-k8s/plimsoll/pkg/devices"
@@ -279,7 +278,7 @@ func (p *Plugin) discount(a *arrival, nodeName string) float64 {
 	if s == nil || !s.valid {
 		return 0
 	}
-	return p.args.Prices.Lifetime * a.model.turnover * s.lifetimeShare(p, a) * (1 - lifetime.SiblingFactor)
+	return p.siblingPart(a, s)
 }
 
 // freeShare is how empty a node is without the pod, from 0 (full) to 1, whatever

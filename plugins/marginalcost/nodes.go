@@ -159,7 +159,7 @@ func isPrefix(known []podState, pods []fwk.PodInfo) bool {
 }
 
 func (p *Plugin) podState(pod *v1.Pod, now time.Time) podState {
-	state := podState{uid: pod.UID, uses: usesNode(pod), started: now}
+	state := podState{uid: pod.UID, uses: !workload.IsSystem(pod), started: now}
 	if !state.uses {
 		return state
 	}

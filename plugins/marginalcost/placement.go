@@ -161,6 +161,12 @@ func (p *Plugin) siblingDiscount(a *arrival, s *nodeState) float64 {
 	if !a.Uses || p.lifetime != nil || !s.holdsOf(a.workload) {
 		return 0
 	}
+	return p.siblingPart(a, s)
+}
+
+// siblingPart is the part of a pod's lifetime cost on a node that does not count
+// where the node holds a pod of the same workload.
+func (p *Plugin) siblingPart(a *arrival, s *nodeState) float64 {
 	return p.args.Prices.Lifetime * a.model.turnover * s.lifetimeShare(p, a) * (1 - lifetime.SiblingFactor)
 }
 

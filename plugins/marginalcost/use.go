@@ -9,6 +9,7 @@ import (
 	fwk "k8s.io/kube-scheduler/framework"
 
 	"github.com/plimsoll-k8s/plimsoll/pkg/shapes"
+	"github.com/plimsoll-k8s/plimsoll/pkg/workload"
 )
 
 // use is how the cluster's nodes are used, in shares of what they offer of one
@@ -98,5 +99,5 @@ func addUse(sums []sum, wanted []shapes.Request, node fwk.NodeInfo) {
 }
 
 func isInUse(node fwk.NodeInfo) bool {
-	return slices.ContainsFunc(node.GetPods(), func(info fwk.PodInfo) bool { return usesNode(info.GetPod()) })
+	return slices.ContainsFunc(node.GetPods(), func(info fwk.PodInfo) bool { return !workload.IsSystem(info.GetPod()) })
 }
