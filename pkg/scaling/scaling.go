@@ -26,6 +26,7 @@ type Policy interface {
 // Observation is all a policy knows about one workload at one moment.
 type Observation struct {
 	// SpecReplicas is the number of replicas the workload asks for, 0 or more.
+	// At 0 the policy is only asked if it was autoscaling that set it.
 	SpecReplicas int32
 	// StatusReplicas is the number of pods the workload says it has, 0 or more.
 	StatusReplicas int32
@@ -37,7 +38,36 @@ type Observation struct {
 	// Tolerance is how far a metric may be from its target before anything is
 	// done.
 	Tolerance Tolerance
+	// MinReplicas and MaxReplicas are the bounds of the moment, schedules
+	// included, 0 <= min <= max. The answer is held within them afterwards.
+	MinReplicas, MaxReplicas int32
+	// Past is what was observed before, oldest first, as far back as the policy
+	// asks for (Rememberer); empty if it does not.
+	Past []Moment
 }
+
+// Moment is an observation of the past in brief.
+type Moment struct {
+	Time time.Time
+	// SpecReplicas is what the workload asked for then.
+	SpecReplicas int32
+	// Values are the readings of the metrics in the order of the object's spec,
+	// as Proposal.Current has them; NaN for those not known.
+	Values []float64
+}
+
+// Rememberer is a policy that decides on the past as well.
+type Rememberer interface {
+	Policy
+	// Memory is how far back Observation.Past has to reach, 0 or more. What is
+	// remembered is lost when the process ends.
+	Memory() time.Duration
+}
+
+// Factory makes a policy from the parameters of an object's spec.policy, JSON or
+// nothing. Parameters that are unknown or out of range are an error that names
+// the field, the value and what is allowed.
+type Factory func(parameters []byte) (Policy, error)
 
 // Tolerance is a relative distance from the target, 0 to 1, for each direction:
 // with Up = 0.1 nothing is done until a metric is more than 10 % above target.
@@ -73,8 +103,13 @@ type Pod struct {
 	Started time.Time
 	// Ready says that the pod serves.
 	Ready bool
-	// ReadySince is when Ready last changed; zero if the pod has never said
-	// whether it is ready.
+	// Unready says that the pod says it does not serve. It is neither ready nor
+	// unready if nothing is known of it, as when its node is lost.
+	Unready bool
+	// ReadyKnown says that the pod, or its node, has said something about its
+	// being ready.
+	ReadyKnown bool
+	// ReadySince is when that last changed.
 	ReadySince time.Time
 }
 
@@ -93,7 +128,8 @@ const (
 	// Value compares the metric as it is; the answer is proportional to the
 	// ready pods.
 	Value TargetType = "Value"
-	// AverageValue compares the metric divided by the number of replicas.
+	// AverageValue compares the metric divided by the number of replicas, or, of
+	// a metric that is read pod by pod, the average of the pods.
 	AverageValue TargetType = "AverageValue"
 )
 
@@ -110,13 +146,23 @@ type Metric struct {
 	// Name is unique in an observation.
 	Name   string
 	Target Target
+	// Optional says that the others may decide, and scale in, without this one.
+	Optional bool
 	// Unknown is set when the reading failed as a whole; the rest is then empty.
 	Unknown Unknown
-	// Value is the reading for targets of type Value and AverageValue.
+	// Value is the reading for targets of type Value and AverageValue, unless
+	// PerPod is set.
 	Value float64
 	// At is when Value was true; zero if the source does not say.
 	At time.Time
-	// Pods are the readings for targets of type Utilization, at most one for
+	// Activation is the value that must be exceeded for the metric to ask for
+	// any replica at all, 0 or more; negative for none. It matters where the
+	// minimum is 0.
+	Activation float64
+	// PerPod says that the metric is read pod by pod: Pods is set, not Value. It
+	// is so for every target of type Utilization and of no target of type Value.
+	PerPod bool
+	// Pods are the readings of a metric that is read pod by pod, at most one for
 	// each pod of the observation.
 	Pods []PodReading
 	// IgnoreUntilReady says that a pod's start distorts its readings, as it does
@@ -124,17 +170,19 @@ type Metric struct {
 	IgnoreUntilReady bool
 }
 
-// PodReading is the use of one resource by one pod, relative to its request.
+// PodReading is a metric of one pod, and, for targets of type Utilization, the
+// pod's request.
 type PodReading struct {
 	// Pod is the name of a pod of the observation.
 	Pod string
-	// RequestMilli is the pod's request in thousandths of the resource's unit.
+	// RequestMilli is the pod's request in thousandths of the resource's unit;
+	// 0 where nothing is compared with it.
 	RequestMilli int64
-	// NoRequest says why there is no request; empty if there is one.
+	// NoRequest says why there is no request though one is needed; else empty.
 	NoRequest string
 	// Sampled says that there is a sample; without it the rest is empty.
 	Sampled bool
-	// UsageMilli is the pod's use in thousandths of the resource's unit.
+	// UsageMilli is the metric in thousandths of its unit.
 	UsageMilli int64
 	// At is the end of the interval the sample was taken over.
 	At time.Time
@@ -214,6 +262,8 @@ type Proposal struct {
 	Unknown Unknown
 	// Replicas is the number the metric asks for; 0 or more.
 	Replicas int32
+	// Optional says that the metric is.
+	Optional bool
 	// Current is the reading in the unit of the target: percent for
 	// Utilization, the metric for Value, the metric per pod for AverageValue.
 	Current float64

@@ -2,6 +2,7 @@ package v1alpha1
 
 import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -20,6 +21,8 @@ import (
 // +kubebuilder:printcolumn:name="Desired",type=integer,JSONPath=`.status.desiredReplicas`
 // +kubebuilder:printcolumn:name="Metric",type=string,JSONPath=`.status.lastDecision.selectedMetric`
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Mode",type=string,priority=1,JSONPath=`.spec.mode`
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type WorkloadAutoscaler struct {
 	metav1.TypeMeta   `json:",inline"`
@@ -50,26 +53,154 @@ type WorkloadAutoscalerSpec struct {
 	// Anything with a scale subresource will do.
 	ScaleTargetRef ScaleTargetRef `json:"scaleTargetRef"`
 
-	// minReplicas is the least number of replicas, 1 or more.
+	// minReplicas is the least number of replicas, 0 or more. With 0, at least
+	// one metric must not be read from the pods: of type Object, External or
+	// Prometheus without perPod.
 	// +optional
 	// +kubebuilder:default=1
-	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Minimum=0
 	MinReplicas *int32 `json:"minReplicas,omitempty"`
 
 	// maxReplicas is the greatest number of replicas, at least minReplicas.
 	// +kubebuilder:validation:Minimum=1
 	MaxReplicas int32 `json:"maxReplicas"`
 
-	// metrics are evaluated one by one; the largest proposal wins.
-	// +kubebuilder:validation:MinItems=1
+	// metrics are evaluated one by one. They may be left out only if the policy
+	// needs none, as Schedule.
+	// +optional
 	// +kubebuilder:validation:MaxItems=10
 	// +listType=atomic
-	Metrics []MetricSpec `json:"metrics"`
+	Metrics []MetricSpec `json:"metrics,omitempty"`
 
-	// behavior says how quickly proposals are followed, in each direction.
+	// behavior says how quickly proposals are followed, in each direction, as in
+	// autoscaling/v2. Without it, scaling in follows the highest recommendation
+	// of the last 5 minutes and scaling out at most doubles the replicas, or goes
+	// to 4, at once; the tolerance is 10 %.
 	// +optional
-	// +kubebuilder:default={scaleUp: {stabilizationWindowSeconds: 0, tolerance: "0.1"}, scaleDown: {stabilizationWindowSeconds: 300, tolerance: "0.1"}}
-	Behavior *Behavior `json:"behavior,omitempty"`
+	Behavior *autoscalingv2.HorizontalPodAutoscalerBehavior `json:"behavior,omitempty"`
+
+	// policy turns the metrics into a number of replicas.
+	// +optional
+	// +kubebuilder:default={name: Target}
+	Policy *PolicySpec `json:"policy,omitempty"`
+
+	// schedules hold a floor or a ceiling while they last. Of several floors the
+	// highest counts, of several ceilings the lowest; a floor counts more than a
+	// ceiling.
+	// +optional
+	// +kubebuilder:validation:MaxItems=20
+	// +listType=map
+	// +listMapKey=name
+	Schedules []Schedule `json:"schedules,omitempty"`
+
+	// mode is Auto, to scale the workload; Recommend, to say in status what would
+	// be done and do nothing; or Paused, to do nothing and read no metrics.
+	// +optional
+	// +kubebuilder:default=Auto
+	Mode Mode `json:"mode,omitempty"`
+
+	// fallback says what to do when the metrics have been unknown for a while.
+	// Without it the workload keeps the replicas it has.
+	// +optional
+	Fallback *Fallback `json:"fallback,omitempty"`
+
+	// podSelection says which pods are the workload's: Owner, those it owns,
+	// itself or by a ReplicaSet; or Selector, all that match its selector, as for
+	// the HorizontalPodAutoscaler.
+	// +optional
+	// +kubebuilder:default=Owner
+	PodSelection PodSelection `json:"podSelection,omitempty"`
+}
+
+// Mode says whether the workload is scaled.
+//
+// +kubebuilder:validation:Enum=Auto;Recommend;Paused
+type Mode string
+
+// The modes.
+const (
+	ModeAuto      Mode = "Auto"
+	ModeRecommend Mode = "Recommend"
+	ModePaused    Mode = "Paused"
+)
+
+// PodSelection says which pods are the workload's.
+//
+// +kubebuilder:validation:Enum=Owner;Selector
+type PodSelection string
+
+// The ways to select pods.
+const (
+	PodSelectionOwner    PodSelection = "Owner"
+	PodSelectionSelector PodSelection = "Selector"
+)
+
+// PolicySpec names a scaling policy and configures it.
+type PolicySpec struct {
+	// name of the policy: Target, Watermark, Schedule, or one that this
+	// autoscaler was built with.
+	// +optional
+	// +kubebuilder:default=Target
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name,omitempty"`
+	// parameters of the policy; its README lists them.
+	// +optional
+	// +kubebuilder:pruning:PreserveUnknownFields
+	// +kubebuilder:validation:Type=object
+	Parameters *apiextensionsv1.JSON `json:"parameters,omitempty"`
+}
+
+// Schedule is a window of time that comes back, and the bounds it holds.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.minReplicas) || has(self.maxReplicas)",message="minReplicas or maxReplicas must be set"
+// +kubebuilder:validation:XValidation:rule="!has(self.minReplicas) || !has(self.maxReplicas) || self.minReplicas <= self.maxReplicas",message="minReplicas must not be greater than maxReplicas"
+// +kubebuilder:validation:XValidation:rule="self.start != self.end",message="start and end must differ"
+type Schedule struct {
+	// name of the schedule in status and events.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name"`
+	// start of the window, as a cron expression of five fields.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=100
+	Start string `json:"start"`
+	// end of the window, as a cron expression of five fields.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=100
+	End string `json:"end"`
+	// timeZone in which start and end are read, a name of the IANA database.
+	// +optional
+	// +kubebuilder:default=UTC
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=100
+	TimeZone string `json:"timeZone,omitempty"`
+	// minReplicas is the floor in the window, at most the maxReplicas of the
+	// spec.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	MinReplicas *int32 `json:"minReplicas,omitempty"`
+	// maxReplicas is the ceiling in the window, at least the minReplicas of the
+	// spec.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	MaxReplicas *int32 `json:"maxReplicas,omitempty"`
+}
+
+// Fallback says what to do when the metrics have been unknown for a while. It
+// never scales in.
+type Fallback struct {
+	// afterSeconds is how long the metrics must have been unknown, from 0 to
+	// 86400.
+	// +optional
+	// +kubebuilder:default=180
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=86400
+	AfterSeconds *int32 `json:"afterSeconds,omitempty"`
+	// replicas to go to, unless there are more; left out to hold what there is.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	Replicas *int32 `json:"replicas,omitempty"`
 }
 
 // ScaleTargetRef names an object with a scale subresource.
@@ -91,52 +222,93 @@ type ScaleTargetRef struct {
 	Name string `json:"name"`
 }
 
-// MetricSourceType says where a metric comes from.
+// MetricSourceType says where a metric comes from. Those of autoscaling/v2 mean
+// what they mean there.
 //
-// +kubebuilder:validation:Enum=Resource;Prometheus
+// +kubebuilder:validation:Enum=Resource;ContainerResource;Pods;Object;External;Prometheus;Custom
 type MetricSourceType string
 
+// The types of metrics.
 const (
-	// ResourceMetricSourceType is the use of a resource as metrics.k8s.io
-	// reports it.
+	// ResourceMetricSourceType is the use of a resource by whole pods, as
+	// metrics.k8s.io reports it.
 	ResourceMetricSourceType MetricSourceType = "Resource"
+	// ContainerResourceMetricSourceType is the use of a resource by one container
+	// of each pod, as metrics.k8s.io reports it.
+	ContainerResourceMetricSourceType MetricSourceType = "ContainerResource"
+	// PodsMetricSourceType is a metric of each pod, of custom.metrics.k8s.io.
+	PodsMetricSourceType MetricSourceType = "Pods"
+	// ObjectMetricSourceType is a metric of one object, of custom.metrics.k8s.io.
+	ObjectMetricSourceType MetricSourceType = "Object"
+	// ExternalMetricSourceType is a metric of external.metrics.k8s.io.
+	ExternalMetricSourceType MetricSourceType = "External"
 	// PrometheusMetricSourceType is the answer of a Prometheus server to a query.
 	PrometheusMetricSourceType MetricSourceType = "Prometheus"
+	// CustomMetricSourceType is a metric of a source that the autoscaler was built
+	// with and that Kubernetes does not know.
+	CustomMetricSourceType MetricSourceType = "Custom"
 )
 
-// MetricSpec is one metric and its target. The field named like the type, in
-// lower case, is set, and no other.
-//
-// +kubebuilder:validation:XValidation:rule="(self.type == 'Resource') == has(self.resource)",message="resource must be set if and only if type is Resource"
-// +kubebuilder:validation:XValidation:rule="(self.type == 'Prometheus') == has(self.prometheus)",message="prometheus must be set if and only if type is Prometheus"
+// MetricSpec is one metric and its target. The field named like the type is set,
+// and no other. The fields of the types of autoscaling/v2 are those of
+// autoscaling/v2.
 type MetricSpec struct {
-	// type is Resource or Prometheus.
+	// type says which field is set.
 	Type MetricSourceType `json:"type"`
-	// resource is the use of a resource by the pods of the workload, relative
-	// to their requests.
+	// optional says that the other metrics may decide, and scale in, while this
+	// one is unknown.
 	// +optional
-	Resource *ResourceMetricSource `json:"resource,omitempty"`
-	// prometheus is a query whose answer is one number.
+	Optional bool `json:"optional,omitempty"`
+	// resource is the use of a resource by the pods of the workload.
+	// +optional
+	Resource *autoscalingv2.ResourceMetricSource `json:"resource,omitempty"`
+	// containerResource is the use of a resource by one container of each pod.
+	// +optional
+	ContainerResource *autoscalingv2.ContainerResourceMetricSource `json:"containerResource,omitempty"`
+	// pods is a metric of each pod.
+	// +optional
+	Pods *autoscalingv2.PodsMetricSource `json:"pods,omitempty"`
+	// object is a metric of one object.
+	// +optional
+	Object *autoscalingv2.ObjectMetricSource `json:"object,omitempty"`
+	// external is a metric of something outside of the cluster.
+	// +optional
+	External *autoscalingv2.ExternalMetricSource `json:"external,omitempty"`
+	// prometheus is a query to a Prometheus server.
 	// +optional
 	Prometheus *PrometheusMetricSource `json:"prometheus,omitempty"`
+	// custom is a metric of a source that this autoscaler was built with.
+	// +optional
+	Custom *CustomMetricSource `json:"custom,omitempty"`
 }
 
-// ResourceMetricSource has the fields of autoscaling/v2 ResourceMetricSource.
-//
-// +kubebuilder:validation:XValidation:rule="self.target.type == 'Utilization' && has(self.target.averageUtilization) && !has(self.target.value) && !has(self.target.averageValue)",message="target must be of type Utilization with averageUtilization, and nothing else, set"
-type ResourceMetricSource struct {
-	// name of the resource: cpu.
-	// +kubebuilder:validation:Enum=cpu
-	Name string `json:"name"`
-	// target is the wanted average utilization, in percent of the request.
-	Target MetricTarget `json:"target"`
+// CustomMetricSource is a metric of a source that the autoscaler was built with.
+type CustomMetricSource struct {
+	// source is the name of the source.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Source string `json:"source"`
+	// name of the metric in status and events; by default custom[i], where i is
+	// its place in metrics.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$`
+	Name string `json:"name,omitempty"`
+	// parameters of the source.
+	// +optional
+	// +kubebuilder:pruning:PreserveUnknownFields
+	// +kubebuilder:validation:Type=object
+	Parameters *apiextensionsv1.JSON `json:"parameters,omitempty"`
+	// perPod says that the source answers with one value for each pod. The target
+	// is then of type AverageValue.
+	// +optional
+	PerPod bool `json:"perPod,omitempty"`
+	// target is the wanted value: of type Value or AverageValue.
+	Target autoscalingv2.MetricTarget `json:"target"`
 }
 
 // PrometheusMetricSource is a PromQL query and what its answer should be.
-//
-// +kubebuilder:validation:XValidation:rule="self.target.type != 'Value' || (has(self.target.value) && !has(self.target.averageValue) && !has(self.target.averageUtilization))",message="target of type Value must have value, and nothing else, set"
-// +kubebuilder:validation:XValidation:rule="self.target.type != 'AverageValue' || (has(self.target.averageValue) && !has(self.target.value) && !has(self.target.averageUtilization))",message="target of type AverageValue must have averageValue, and nothing else, set"
-// +kubebuilder:validation:XValidation:rule="self.target.type in ['Value', 'AverageValue']",message="target type must be Value or AverageValue"
 type PrometheusMetricSource struct {
 	// name of the metric in status and events; by default prometheus[i], where
 	// i is its place in metrics.
@@ -145,9 +317,11 @@ type PrometheusMetricSource struct {
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$`
 	Name string `json:"name,omitempty"`
-	// query in PromQL. Its answer is a scalar or a vector of exactly one
-	// sample; no sample, several, NaN, an infinity or a negative number count
-	// as unknown, on which nothing is ever scaled in.
+	// query in PromQL. Its answer is a scalar or a vector of exactly one sample;
+	// with perPod a vector with one sample for each pod. NaN, an infinity or a
+	// negative number, and several samples where one is wanted, count as unknown,
+	// on which nothing is ever scaled in. Every selector in it is confined to the
+	// namespace of this object.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=4096
 	Query string `json:"query"`
@@ -157,61 +331,36 @@ type PrometheusMetricSource struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	ServerName string `json:"serverName,omitempty"`
+	// perPod says that the answer has one sample for each pod, which its label
+	// "pod" names. Pods without a sample count as pods without a metric do in
+	// autoscaling/v2. The target is then of type AverageValue.
+	// +optional
+	PerPod bool `json:"perPod,omitempty"`
 	// target is the wanted value: of type Value, of the answer itself; of type
-	// AverageValue, of the answer divided by the number of replicas.
-	Target MetricTarget `json:"target"`
+	// AverageValue, of the answer divided by the number of replicas, or, with
+	// perPod, of the average of the pods.
+	Target autoscalingv2.MetricTarget `json:"target"`
+	// activationThreshold is the value that must be exceeded for the metric to
+	// ask for any replica at all. It matters where minReplicas is 0.
+	// +optional
+	ActivationThreshold *resource.Quantity `json:"activationThreshold,omitempty"`
+	// emptyResult says what it means that the query has no result: Unknown, or
+	// Zero.
+	// +optional
+	// +kubebuilder:default=Unknown
+	EmptyResult EmptyResult `json:"emptyResult,omitempty"`
 }
 
-// MetricTarget has the fields of autoscaling/v2 MetricTarget.
+// EmptyResult says what it means that a query has no result.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.value) || quantity(string(self.value)).isGreaterThan(quantity('0'))",message="value must be greater than 0"
-// +kubebuilder:validation:XValidation:rule="!has(self.averageValue) || quantity(string(self.averageValue)).isGreaterThan(quantity('0'))",message="averageValue must be greater than 0"
-type MetricTarget struct {
-	// type is Utilization, Value or AverageValue.
-	// +kubebuilder:validation:Enum=Utilization;Value;AverageValue
-	Type autoscalingv2.MetricTargetType `json:"type"`
-	// value is the wanted value of the metric, greater than 0.
-	// +optional
-	Value *resource.Quantity `json:"value,omitempty"`
-	// averageValue is the wanted value per replica, greater than 0.
-	// +optional
-	AverageValue *resource.Quantity `json:"averageValue,omitempty"`
-	// averageUtilization is the wanted use in percent of the request, 1 or more.
-	// +optional
-	// +kubebuilder:validation:Minimum=1
-	AverageUtilization *int32 `json:"averageUtilization,omitempty"`
-}
+// +kubebuilder:validation:Enum=Unknown;Zero
+type EmptyResult string
 
-// Behavior says how quickly proposals are followed, in each direction.
-type Behavior struct {
-	// scaleUp governs more replicas.
-	// +optional
-	// +kubebuilder:default={stabilizationWindowSeconds: 0, tolerance: "0.1"}
-	ScaleUp *ScalingRules `json:"scaleUp,omitempty"`
-	// scaleDown governs fewer replicas.
-	// +optional
-	// +kubebuilder:default={stabilizationWindowSeconds: 300, tolerance: "0.1"}
-	ScaleDown *ScalingRules `json:"scaleDown,omitempty"`
-}
-
-// ScalingRules has the fields of autoscaling/v2 HPAScalingRules that this
-// version applies.
-//
-// +kubebuilder:validation:XValidation:rule="!has(self.tolerance) || (quantity(string(self.tolerance)).compareTo(quantity('0')) >= 0 && quantity(string(self.tolerance)).compareTo(quantity('1')) <= 0)",message="tolerance must be from 0 to 1"
-type ScalingRules struct {
-	// stabilizationWindowSeconds is how far back recommendations are looked at,
-	// from 0 to 3600; by default 0 for scaleUp and 300 for scaleDown. Scaling
-	// in goes no lower than the highest recommendation in the window, scaling
-	// out no higher than the lowest.
-	// +optional
-	// +kubebuilder:validation:Minimum=0
-	// +kubebuilder:validation:Maximum=3600
-	StabilizationWindowSeconds *int32 `json:"stabilizationWindowSeconds,omitempty"`
-	// tolerance is the relative distance from the target within which nothing
-	// is done, from 0 to 1; by default 0.1.
-	// +optional
-	Tolerance *resource.Quantity `json:"tolerance,omitempty"`
-}
+// What an empty result may mean.
+const (
+	EmptyResultUnknown EmptyResult = "Unknown"
+	EmptyResultZero    EmptyResult = "Zero"
+)
 
 // WorkloadAutoscalerStatus is what the controller saw and decided.
 type WorkloadAutoscalerStatus struct {
@@ -235,12 +384,47 @@ type WorkloadAutoscalerStatus struct {
 	// lastDecision is the latest decision that differed from the one before.
 	// +optional
 	LastDecision *Decision `json:"lastDecision,omitempty"`
-	// conditions are AbleToScale, ScalingActive and ScalingLimited with the
-	// reasons of the HorizontalPodAutoscaler, and Ready, which sums them up.
+	// conditions are AbleToScale, ScalingActive, ScalingLimited and ScaledToZero
+	// with the reasons of the HorizontalPodAutoscaler, and Ready, Paused and
+	// Degraded.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// history is what the limits of behavior depend on, so that they hold across
+	// a restart of the autoscaler.
+	// +optional
+	History *History `json:"history,omitempty"`
+}
+
+// History is what the limits of behavior depend on.
+type History struct {
+	// recommendations are the replicas wanted in the stabilization windows,
+	// before any limit, oldest first; only those that may still matter.
+	// +optional
+	// +listType=atomic
+	Recommendations []Recommendation `json:"recommendations,omitempty"`
+	// scaleEvents are the changes of replicas in the periods of the scaling
+	// policies, oldest first.
+	// +optional
+	// +listType=atomic
+	ScaleEvents []ScaleEvent `json:"scaleEvents,omitempty"`
+}
+
+// Recommendation is what was wanted at one time.
+type Recommendation struct {
+	// time when it was last wanted.
+	Time metav1.MicroTime `json:"time"`
+	// replicas wanted.
+	Replicas int32 `json:"replicas"`
+}
+
+// ScaleEvent is a change of replicas by the autoscaler.
+type ScaleEvent struct {
+	// time of the change.
+	Time metav1.MicroTime `json:"time"`
+	// change is the number of replicas added; negative for removed.
+	Change int32 `json:"change"`
 }
 
 // MetricStatus is one metric as last read and what it proposes.
