@@ -1,155 +1,174 @@
 // Package limits applies to a wanted number of replicas what holds whatever the
-// policy: the stabilization windows, the scale-up limit and the bounds, in the
-// order of the HorizontalPodAutoscaler. It is pure: its memory is a value that
-// comes in and goes out.
+// policy: the stabilization windows, the rates and the bounds, in the order and
+// with the reasons of the HorizontalPodAutoscaler. It is pure: its memory is a
+// value that comes in and goes out.
 package limits
 
 import (
-	"slices"
+	"math"
 	"time"
+
+	"github.com/plimsoll-k8s/plimsoll/pkg/schedule"
 )
 
 // Rules are the limits of one workload.
 type Rules struct {
 	// MinReplicas and MaxReplicas bound the outcome, 0 <= min <= max.
 	MinReplicas, MaxReplicas int32
-	// ScaleUpWindow is how long a higher number must have been wanted before it
-	// is followed; 0 for at once.
-	ScaleUpWindow time.Duration
-	// ScaleDownWindow is how long a lower number must have been wanted before it
-	// is followed; 0 for at once.
-	ScaleDownWindow time.Duration
+	// Behavior says how quickly a wanted number is followed; nil for the rules of
+	// the HorizontalPodAutoscaler without behavior: up at most to twice as many, or
+	// to 4, at once, and never below the highest number of DownscaleStabilization.
+	Behavior *Behavior
+	// DownscaleStabilization is the window of scaling in without Behavior, 0 or
+	// more.
+	DownscaleStabilization time.Duration
+	// Schedules are floors and ceilings that hold for a while.
+	Schedules []Schedule
+	// EventsAsHPA makes History.Scaled remember changes as the
+	// HorizontalPodAutoscaler does: those of a direction no longer than that
+	// direction's policies look back, though the other's may look back further.
+	EventsAsHPA bool
 }
 
-// Recommendation is what was wanted at one time, before any limit.
-type Recommendation struct {
-	Time     time.Time
-	Replicas int32
+// Schedule holds the bounds of a window.
+type Schedule struct {
+	schedule.Window
+	// Min and Max are the floor and the ceiling, 0 or more; nil for none.
+	Min, Max *int32
 }
 
-// History is what was wanted so far, oldest first. It holds no more than can
-// still matter: at most one entry for each number of replicas.
-type History []Recommendation
+// Behavior says how quickly a wanted number is followed, in each direction.
+type Behavior struct {
+	ScaleUp, ScaleDown Direction
+}
 
-// The constraints that change a number, and the reasons why none does; the names
-// are those of the HorizontalPodAutoscaler's conditions.
+// Direction says how quickly a wanted number is followed in one direction.
+type Direction struct {
+	// Window is how long a number must have been wanted before it is followed, 0
+	// or more; 0 for at once.
+	Window time.Duration
+	// Select says which of the policies counts.
+	Select SelectPolicy
+	// Policies are the rates; at least one, unless Select is Disabled.
+	Policies []Policy
+}
+
+// SelectPolicy says which of several rates counts.
+type SelectPolicy string
+
+// The ways to select a rate.
+const (
+	SelectMax SelectPolicy = "Max"      // the one that allows the largest change
+	SelectMin SelectPolicy = "Min"      // the one that allows the smallest change
+	Disabled  SelectPolicy = "Disabled" // no change in this direction
+)
+
+// PolicyType is the unit of a rate.
+type PolicyType string
+
+// The units of rates.
+const (
+	Pods    PolicyType = "Pods"    // a number of replicas
+	Percent PolicyType = "Percent" // percent of the replicas at the start of the period
+)
+
+// Policy is a rate: by how much the replicas may change in a period.
+type Policy struct {
+	Type PolicyType
+	// Value is how much, greater than 0.
+	Value int32
+	// Period is greater than 0.
+	Period time.Duration
+}
+
+// The constraints that change a number; the names are those of the
+// HorizontalPodAutoscaler's conditions.
 const (
 	ScaleUpStabilized   = "ScaleUpStabilized"   // a lower number was wanted in the window
 	ScaleDownStabilized = "ScaleDownStabilized" // a higher number was wanted in the window
-	ScaleUpLimit        = "ScaleUpLimit"        // at most doubled, or up to 4, at once
+	ScaleUpLimit        = "ScaleUpLimit"        // the rate of scaling out
+	ScaleDownLimit      = "ScaleDownLimit"      // the rate of scaling in
 	TooManyReplicas     = "TooManyReplicas"     // the maximum
 	TooFewReplicas      = "TooFewReplicas"      // the minimum
 )
 
-// An evaluation at most multiplies the replicas by scaleUpFactor, or goes to
-// scaleUpLeast if that is more.
-const (
-	scaleUpFactor = 2
-	scaleUpLeast  = 4
-)
-
-// Outcome is a number of replicas on its way through the limits.
-type Outcome struct {
-	Raw        int32 // as wanted
-	Stabilized int32 // after the windows
-	Limited    int32 // after the scale-up limit and the bounds
+// State is a number of replicas on its way through the limiters.
+type State struct {
+	// Current is what the workload has.
+	Current int32
+	// Raw is what is wanted.
+	Raw int32
+	// Replicas is what the limiters so far leave of it; Raw before the first.
+	Replicas int32
+	// Min and Max are the bounds of the moment, as Rules.At gives them.
+	Min, Max int32
 	// Constraints are those that changed the number, in the order they did.
 	Constraints []string
 }
 
-// Apply limits the number of replicas raw, wanted at the time now by a workload
-// that has current. It returns the history to hand in next time; the one it was
-// given is not modified.
-func Apply(now time.Time, current, raw int32, rules Rules, history History) (Outcome, History) {
-	out := Outcome{Raw: raw}
-	out.Stabilized = stabilize(now, current, raw, rules, history)
-	switch {
-	case out.Stabilized == raw:
-	case raw >= current:
-		out.Constraints = append(out.Constraints, ScaleUpStabilized)
-	default:
-		out.Constraints = append(out.Constraints, ScaleDownStabilized)
-	}
-	limited, constraint := bound(current, out.Stabilized, rules)
-	if constraint != "" {
-		out.Constraints = append(out.Constraints, constraint)
-	}
-	out.Limited = limited
-	longest := max(rules.ScaleUpWindow, rules.ScaleDownWindow)
-	return out, history.add(Recommendation{now, raw}, longest)
+// Limiter limits a number of replicas.
+type Limiter interface {
+	// Name is one CamelCase word, unique among limiters.
+	Name() string
+	// Limit returns the state with the limited number, and with the constraint if
+	// it changed. It is pure. The history is what was before now.
+	Limit(now time.Time, rules Rules, h History, s State) State
 }
 
-// Seed returns a history for a workload of which nothing is remembered. The
-// last outcome known of it has been the same since the time at: raw was wanted
-// and stabilized came out of the windows. If they differ, stabilized was last
-// wanted no later than at, and the window goes on from there. If not, or if
-// nothing is known (a zero time), what the workload has now, or had then, may
-// have been wanted until just now, and the window begins anew.
-func Seed(now time.Time, current int32, at time.Time, raw, stabilized int32) History {
-	switch {
-	case at.IsZero():
-		return History{{now, current}}
-	case raw == stabilized:
-		return History{{now, current}}.add(Recommendation{now, stabilized}, 0)
-	case at.After(now):
-		at = now
-	}
-	return History{{at, stabilized}, {at, raw}}
+// Default is the one list of limiters, in the order in which they are applied.
+func Default() []Limiter {
+	return []Limiter{Stabilization{}, Rate{}, Bounds{}}
 }
 
-// stabilize moves current no further than every recommendation in the windows
-// allows: up to the lowest of the scale-up window, down to the highest of the
-// scale-down window.
-func stabilize(now time.Time, current, raw int32, rules Rules, history History) int32 {
-	lowest, highest := raw, raw
-	for _, r := range history {
-		if r.Time.After(now.Add(-rules.ScaleUpWindow)) {
-			lowest = min(lowest, r.Replicas)
+// At returns the bounds of the moment and the names of the schedules that are
+// active, in their order. Of several floors, MinReplicas among them, the highest
+// counts, of several ceilings the lowest, and a floor counts more than a ceiling;
+// but nothing goes beyond MaxReplicas.
+func (r Rules) At(now time.Time) (lowest, highest int32, active []string) {
+	lowest, highest = r.MinReplicas, r.MaxReplicas
+	for _, s := range r.Schedules {
+		if !s.Active(now) {
+			continue
 		}
-		if r.Time.After(now.Add(-rules.ScaleDownWindow)) {
-			highest = max(highest, r.Replicas)
+		active = append(active, s.Name)
+		if s.Min != nil {
+			lowest = max(lowest, *s.Min)
+		}
+		if s.Max != nil {
+			highest = min(highest, *s.Max)
 		}
 	}
-	return min(max(current, lowest), highest)
+	lowest = min(lowest, r.MaxReplicas)
+	return lowest, max(lowest, highest), active
 }
 
-// bound applies the scale-up limit and the bounds; of the two upper limits the
-// lower one holds and gives the reason.
-func bound(current, replicas int32, rules Rules) (int32, string) {
-	upper, reason := rules.MaxReplicas, TooManyReplicas
-	if limit := scaleUpLimit(current); limit < upper {
-		upper, reason = limit, ScaleUpLimit
+// limit returns the state with another number and what it is due to.
+func (s State) limit(replicas int32, constraint string) State {
+	if replicas == s.Replicas {
+		return s
 	}
-	switch {
-	case replicas < rules.MinReplicas:
-		return rules.MinReplicas, TooFewReplicas
-	case replicas > upper:
-		return max(upper, rules.MinReplicas), reason
-	}
-	return replicas, ""
+	s.Replicas = replicas
+	s.Constraints = append(s.Constraints[:len(s.Constraints):len(s.Constraints)], constraint)
+	return s
 }
 
-func scaleUpLimit(current int32) int32 {
-	limit := max(scaleUpFactor*int64(current), scaleUpLeast)
-	return int32(min(limit, 1<<31-1))
+// Bounds holds the number within the bounds of the moment.
+type Bounds struct{}
+
+var _ Limiter = Bounds{}
+
+// Name implements Limiter.
+func (Bounds) Name() string { return "Bounds" }
+
+// Limit implements Limiter.
+func (Bounds) Limit(_ time.Time, _ Rules, _ History, s State) State {
+	if s.Replicas < s.Min {
+		return s.limit(s.Min, TooFewReplicas)
+	}
+	return s.limit(min(s.Replicas, s.Max), TooManyReplicas)
 }
 
-// add appends a recommendation and drops what can no longer matter: what is
-// older than the longest window, and what a later recommendation equals or
-// exceeds while another later one equals or undercuts it, since then it is
-// neither the highest nor the lowest of any window that ends now or later.
-func (h History) add(newest Recommendation, longest time.Duration) History {
-	kept := History{newest}
-	highest, lowest := newest.Replicas, newest.Replicas
-	for _, r := range slices.Backward(h) {
-		if r.Time.Before(newest.Time.Add(-longest)) {
-			break
-		}
-		if r.Replicas > highest || r.Replicas < lowest {
-			kept = append(kept, r)
-		}
-		highest, lowest = max(highest, r.Replicas), min(lowest, r.Replicas)
-	}
-	slices.Reverse(kept)
-	return kept
+// saturate is n as a number of replicas or of changes.
+func saturate(n int64) int32 {
+	return int32(min(max(n, math.MinInt32), math.MaxInt32))
 }
