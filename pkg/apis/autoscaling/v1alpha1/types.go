@@ -48,6 +48,14 @@ type WorkloadAutoscalerList struct {
 // metrics.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.minReplicas) || self.minReplicas <= self.maxReplicas",message="minReplicas must not be greater than maxReplicas"
+// +kubebuilder:validation:XValidation:rule="!(has(self.policy) && has(self.policy.name)) || !(self.policy.name in ['Target', 'Watermark']) || has(self.metrics) && size(self.metrics) > 0",message="policies Target and Watermark need at least one metric",fieldPath=".metrics"
+// +kubebuilder:validation:XValidation:rule="!(has(self.policy) && has(self.policy.name)) || self.policy.name != 'Schedule' || has(self.schedules) && size(self.schedules) > 0",message="policy Schedule needs at least one schedule",fieldPath=".schedules"
+// +kubebuilder:validation:XValidation:rule="!has(self.minReplicas) || self.minReplicas > 0 || !(has(self.policy) && has(self.policy.name)) || !(self.policy.name in ['Target', 'Watermark']) || !has(self.metrics) || self.metrics.exists(m, m.type in ['Object', 'External'] || has(m.prometheus) && !(has(m.prometheus.perPod) && m.prometheus.perPod) || has(m.custom) && !(has(m.custom.perPod) && m.custom.perPod))",message="minReplicas 0 needs a metric that is not read from the pods: of type Object, External, or Prometheus or Custom without perPod",fieldPath=".minReplicas"
+// +kubebuilder:validation:XValidation:rule="!has(self.metrics) || self.metrics.all(m, !has(m.prometheus) || !has(m.prometheus.name) || self.metrics.exists_one(o, has(o.prometheus) && has(o.prometheus.name) && o.prometheus.name == m.prometheus.name || has(o.custom) && has(o.custom.name) && o.custom.name == m.prometheus.name || has(o.resource) && o.resource.name == m.prometheus.name || has(o.pods) && o.pods.metric.name == m.prometheus.name || has(o.object) && o.object.metric.name == m.prometheus.name || has(o.external) && o.external.metric.name == m.prometheus.name))",message="the name of a Prometheus metric must be its own",fieldPath=".metrics"
+// +kubebuilder:validation:XValidation:rule="!has(self.metrics) || self.metrics.all(m, !has(m.custom) || !has(m.custom.name) || self.metrics.exists_one(o, has(o.prometheus) && has(o.prometheus.name) && o.prometheus.name == m.custom.name || has(o.custom) && has(o.custom.name) && o.custom.name == m.custom.name || has(o.resource) && o.resource.name == m.custom.name || has(o.pods) && o.pods.metric.name == m.custom.name || has(o.object) && o.object.metric.name == m.custom.name || has(o.external) && o.external.metric.name == m.custom.name))",message="the name of a Custom metric must be its own",fieldPath=".metrics"
+// +kubebuilder:validation:XValidation:rule="!has(self.schedules) || self.schedules.all(s, !has(s.minReplicas) || s.minReplicas <= self.maxReplicas)",message="the minReplicas of a schedule must not be greater than the maxReplicas of the spec",fieldPath=".schedules"
+// +kubebuilder:validation:XValidation:rule="!has(self.schedules) || !has(self.minReplicas) || self.schedules.all(s, !has(s.maxReplicas) || s.maxReplicas >= self.minReplicas)",message="the maxReplicas of a schedule must not be less than the minReplicas of the spec",fieldPath=".schedules"
+// +kubebuilder:validation:XValidation:rule="!has(self.fallback) || !has(self.fallback.replicas) || self.fallback.replicas <= self.maxReplicas",message="must not be greater than maxReplicas",fieldPath=".fallback.replicas"
 type WorkloadAutoscalerSpec struct {
 	// scaleTargetRef names the workload, in the namespace of this object.
 	// Anything with a scale subresource will do.
@@ -77,6 +85,20 @@ type WorkloadAutoscalerSpec struct {
 	// of the last 5 minutes and scaling out at most doubles the replicas, or goes
 	// to 4, at once; the tolerance is 10 %.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="!has(self.scaleUp) || !has(self.scaleUp.stabilizationWindowSeconds) || (self.scaleUp.stabilizationWindowSeconds >= 0 && self.scaleUp.stabilizationWindowSeconds <= 3600)",message="must be from 0 to 3600",fieldPath=".scaleUp.stabilizationWindowSeconds"
+	// +kubebuilder:validation:XValidation:rule="!has(self.scaleUp) || !has(self.scaleUp.selectPolicy) || self.scaleUp.selectPolicy in ['Max', 'Min', 'Disabled']",message="must be Max, Min or Disabled",fieldPath=".scaleUp.selectPolicy"
+	// +kubebuilder:validation:XValidation:rule="!has(self.scaleUp) || !has(self.scaleUp.policies) || size(self.scaleUp.policies) > 0",message="must have at least one policy",fieldPath=".scaleUp.policies"
+	// +kubebuilder:validation:XValidation:rule="!has(self.scaleUp) || !has(self.scaleUp.policies) || self.scaleUp.policies.all(p, p.type in ['Pods', 'Percent'])",message="type must be Pods or Percent",fieldPath=".scaleUp.policies"
+	// +kubebuilder:validation:XValidation:rule="!has(self.scaleUp) || !has(self.scaleUp.policies) || self.scaleUp.policies.all(p, p.value > 0)",message="value must be 1 or more",fieldPath=".scaleUp.policies"
+	// +kubebuilder:validation:XValidation:rule="!has(self.scaleUp) || !has(self.scaleUp.policies) || self.scaleUp.policies.all(p, p.periodSeconds >= 1 && p.periodSeconds <= 1800)",message="periodSeconds must be from 1 to 1800",fieldPath=".scaleUp.policies"
+	// +kubebuilder:validation:XValidation:rule="!has(self.scaleUp) || !has(self.scaleUp.tolerance) || quantity(string(self.scaleUp.tolerance)).compareTo(quantity('0')) >= 0",message="must be 0 or more",fieldPath=".scaleUp.tolerance"
+	// +kubebuilder:validation:XValidation:rule="!has(self.scaleDown) || !has(self.scaleDown.stabilizationWindowSeconds) || (self.scaleDown.stabilizationWindowSeconds >= 0 && self.scaleDown.stabilizationWindowSeconds <= 3600)",message="must be from 0 to 3600",fieldPath=".scaleDown.stabilizationWindowSeconds"
+	// +kubebuilder:validation:XValidation:rule="!has(self.scaleDown) || !has(self.scaleDown.selectPolicy) || self.scaleDown.selectPolicy in ['Max', 'Min', 'Disabled']",message="must be Max, Min or Disabled",fieldPath=".scaleDown.selectPolicy"
+	// +kubebuilder:validation:XValidation:rule="!has(self.scaleDown) || !has(self.scaleDown.policies) || size(self.scaleDown.policies) > 0",message="must have at least one policy",fieldPath=".scaleDown.policies"
+	// +kubebuilder:validation:XValidation:rule="!has(self.scaleDown) || !has(self.scaleDown.policies) || self.scaleDown.policies.all(p, p.type in ['Pods', 'Percent'])",message="type must be Pods or Percent",fieldPath=".scaleDown.policies"
+	// +kubebuilder:validation:XValidation:rule="!has(self.scaleDown) || !has(self.scaleDown.policies) || self.scaleDown.policies.all(p, p.value > 0)",message="value must be 1 or more",fieldPath=".scaleDown.policies"
+	// +kubebuilder:validation:XValidation:rule="!has(self.scaleDown) || !has(self.scaleDown.policies) || self.scaleDown.policies.all(p, p.periodSeconds >= 1 && p.periodSeconds <= 1800)",message="periodSeconds must be from 1 to 1800",fieldPath=".scaleDown.policies"
+	// +kubebuilder:validation:XValidation:rule="!has(self.scaleDown) || !has(self.scaleDown.tolerance) || quantity(string(self.scaleDown.tolerance)).compareTo(quantity('0')) >= 0",message="must be 0 or more",fieldPath=".scaleDown.tolerance"
 	Behavior *autoscalingv2.HorizontalPodAutoscalerBehavior `json:"behavior,omitempty"`
 
 	// policy turns the metrics into a number of replicas.
@@ -164,10 +186,12 @@ type Schedule struct {
 	// start of the window, as a cron expression of five fields.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=100
+	// +kubebuilder:validation:Pattern=`^\s*[^\s=@]+(\s+[^\s=@]+){4}\s*$`
 	Start string `json:"start"`
 	// end of the window, as a cron expression of five fields.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=100
+	// +kubebuilder:validation:Pattern=`^\s*[^\s=@]+(\s+[^\s=@]+){4}\s*$`
 	End string `json:"end"`
 	// timeZone in which start and end are read, a name of the IANA database.
 	// +optional
@@ -197,7 +221,8 @@ type Fallback struct {
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=86400
 	AfterSeconds *int32 `json:"afterSeconds,omitempty"`
-	// replicas to go to, unless there are more; left out to hold what there is.
+	// replicas to go to, unless there are more, from 1 to maxReplicas; left out
+	// to hold what there is.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	Replicas *int32 `json:"replicas,omitempty"`
@@ -252,6 +277,14 @@ const (
 // MetricSpec is one metric and its target. The field named like the type is set,
 // and no other. The fields of the types of autoscaling/v2 are those of
 // autoscaling/v2.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.resource) == (self.type == 'Resource')",message="resource must be set if and only if type is Resource",fieldPath=".resource"
+// +kubebuilder:validation:XValidation:rule="has(self.containerResource) == (self.type == 'ContainerResource')",message="containerResource must be set if and only if type is ContainerResource",fieldPath=".containerResource"
+// +kubebuilder:validation:XValidation:rule="has(self.pods) == (self.type == 'Pods')",message="pods must be set if and only if type is Pods",fieldPath=".pods"
+// +kubebuilder:validation:XValidation:rule="has(self.object) == (self.type == 'Object')",message="object must be set if and only if type is Object",fieldPath=".object"
+// +kubebuilder:validation:XValidation:rule="has(self.external) == (self.type == 'External')",message="external must be set if and only if type is External",fieldPath=".external"
+// +kubebuilder:validation:XValidation:rule="has(self.prometheus) == (self.type == 'Prometheus')",message="prometheus must be set if and only if type is Prometheus",fieldPath=".prometheus"
+// +kubebuilder:validation:XValidation:rule="has(self.custom) == (self.type == 'Custom')",message="custom must be set if and only if type is Custom",fieldPath=".custom"
 type MetricSpec struct {
 	// type says which field is set.
 	Type MetricSourceType `json:"type"`
@@ -261,18 +294,55 @@ type MetricSpec struct {
 	Optional bool `json:"optional,omitempty"`
 	// resource is the use of a resource by the pods of the workload.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="self.name != ''",message="must not be empty",fieldPath=".name"
+	// +kubebuilder:validation:XValidation:rule="self.target.type in ['Utilization', 'AverageValue']",message="type must be Utilization or AverageValue",fieldPath=".target.type"
+	// +kubebuilder:validation:XValidation:rule="has(self.target.averageUtilization) == (self.target.type == 'Utilization')",message="averageUtilization must be set if and only if type is Utilization",fieldPath=".target.averageUtilization"
+	// +kubebuilder:validation:XValidation:rule="!has(self.target.averageUtilization) || self.target.averageUtilization > 0",message="averageUtilization must be greater than 0",fieldPath=".target.averageUtilization"
+	// +kubebuilder:validation:XValidation:rule="has(self.target.averageValue) == (self.target.type == 'AverageValue')",message="averageValue must be set if and only if type is AverageValue",fieldPath=".target.averageValue"
+	// +kubebuilder:validation:XValidation:rule="!has(self.target.averageValue) || quantity(string(self.target.averageValue)).isGreaterThan(quantity('0'))",message="averageValue must be greater than 0",fieldPath=".target.averageValue"
+	// +kubebuilder:validation:XValidation:rule="!has(self.target.value)",message="value must not be set, type is Utilization or AverageValue",fieldPath=".target.value"
 	Resource *autoscalingv2.ResourceMetricSource `json:"resource,omitempty"`
 	// containerResource is the use of a resource by one container of each pod.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="self.name != ''",message="must not be empty",fieldPath=".name"
+	// +kubebuilder:validation:XValidation:rule="self.container != ''",message="must not be empty",fieldPath=".container"
+	// +kubebuilder:validation:XValidation:rule="self.target.type in ['Utilization', 'AverageValue']",message="type must be Utilization or AverageValue",fieldPath=".target.type"
+	// +kubebuilder:validation:XValidation:rule="has(self.target.averageUtilization) == (self.target.type == 'Utilization')",message="averageUtilization must be set if and only if type is Utilization",fieldPath=".target.averageUtilization"
+	// +kubebuilder:validation:XValidation:rule="!has(self.target.averageUtilization) || self.target.averageUtilization > 0",message="averageUtilization must be greater than 0",fieldPath=".target.averageUtilization"
+	// +kubebuilder:validation:XValidation:rule="has(self.target.averageValue) == (self.target.type == 'AverageValue')",message="averageValue must be set if and only if type is AverageValue",fieldPath=".target.averageValue"
+	// +kubebuilder:validation:XValidation:rule="!has(self.target.averageValue) || quantity(string(self.target.averageValue)).isGreaterThan(quantity('0'))",message="averageValue must be greater than 0",fieldPath=".target.averageValue"
+	// +kubebuilder:validation:XValidation:rule="!has(self.target.value)",message="value must not be set, type is Utilization or AverageValue",fieldPath=".target.value"
 	ContainerResource *autoscalingv2.ContainerResourceMetricSource `json:"containerResource,omitempty"`
 	// pods is a metric of each pod.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="self.metric.name != ''",message="must not be empty",fieldPath=".metric.name"
+	// +kubebuilder:validation:XValidation:rule="self.target.type in ['AverageValue']",message="type must be AverageValue",fieldPath=".target.type"
+	// +kubebuilder:validation:XValidation:rule="!has(self.target.averageUtilization)",message="averageUtilization must not be set, type is AverageValue",fieldPath=".target.averageUtilization"
+	// +kubebuilder:validation:XValidation:rule="has(self.target.averageValue) == (self.target.type == 'AverageValue')",message="averageValue must be set if and only if type is AverageValue",fieldPath=".target.averageValue"
+	// +kubebuilder:validation:XValidation:rule="!has(self.target.averageValue) || quantity(string(self.target.averageValue)).isGreaterThan(quantity('0'))",message="averageValue must be greater than 0",fieldPath=".target.averageValue"
+	// +kubebuilder:validation:XValidation:rule="!has(self.target.value)",message="value must not be set, type is AverageValue",fieldPath=".target.value"
 	Pods *autoscalingv2.PodsMetricSource `json:"pods,omitempty"`
 	// object is a metric of one object.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="self.describedObject.kind != ''",message="must not be empty",fieldPath=".describedObject.kind"
+	// +kubebuilder:validation:XValidation:rule="self.describedObject.name != ''",message="must not be empty",fieldPath=".describedObject.name"
+	// +kubebuilder:validation:XValidation:rule="self.metric.name != ''",message="must not be empty",fieldPath=".metric.name"
+	// +kubebuilder:validation:XValidation:rule="self.target.type in ['Value', 'AverageValue']",message="type must be Value or AverageValue",fieldPath=".target.type"
+	// +kubebuilder:validation:XValidation:rule="!has(self.target.averageUtilization)",message="averageUtilization must not be set, type is Value or AverageValue",fieldPath=".target.averageUtilization"
+	// +kubebuilder:validation:XValidation:rule="has(self.target.averageValue) == (self.target.type == 'AverageValue')",message="averageValue must be set if and only if type is AverageValue",fieldPath=".target.averageValue"
+	// +kubebuilder:validation:XValidation:rule="!has(self.target.averageValue) || quantity(string(self.target.averageValue)).isGreaterThan(quantity('0'))",message="averageValue must be greater than 0",fieldPath=".target.averageValue"
+	// +kubebuilder:validation:XValidation:rule="has(self.target.value) == (self.target.type == 'Value')",message="value must be set if and only if type is Value",fieldPath=".target.value"
+	// +kubebuilder:validation:XValidation:rule="!has(self.target.value) || quantity(string(self.target.value)).isGreaterThan(quantity('0'))",message="value must be greater than 0",fieldPath=".target.value"
 	Object *autoscalingv2.ObjectMetricSource `json:"object,omitempty"`
 	// external is a metric of something outside of the cluster.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="self.metric.name != ''",message="must not be empty",fieldPath=".metric.name"
+	// +kubebuilder:validation:XValidation:rule="self.target.type in ['Value', 'AverageValue']",message="type must be Value or AverageValue",fieldPath=".target.type"
+	// +kubebuilder:validation:XValidation:rule="!has(self.target.averageUtilization)",message="averageUtilization must not be set, type is Value or AverageValue",fieldPath=".target.averageUtilization"
+	// +kubebuilder:validation:XValidation:rule="has(self.target.averageValue) == (self.target.type == 'AverageValue')",message="averageValue must be set if and only if type is AverageValue",fieldPath=".target.averageValue"
+	// +kubebuilder:validation:XValidation:rule="!has(self.target.averageValue) || quantity(string(self.target.averageValue)).isGreaterThan(quantity('0'))",message="averageValue must be greater than 0",fieldPath=".target.averageValue"
+	// +kubebuilder:validation:XValidation:rule="has(self.target.value) == (self.target.type == 'Value')",message="value must be set if and only if type is Value",fieldPath=".target.value"
+	// +kubebuilder:validation:XValidation:rule="!has(self.target.value) || quantity(string(self.target.value)).isGreaterThan(quantity('0'))",message="value must be greater than 0",fieldPath=".target.value"
 	External *autoscalingv2.ExternalMetricSource `json:"external,omitempty"`
 	// prometheus is a query to a Prometheus server.
 	// +optional
@@ -283,6 +353,8 @@ type MetricSpec struct {
 }
 
 // CustomMetricSource is a metric of a source that the autoscaler was built with.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.perPod) || !self.perPod || self.target.type == 'AverageValue'",message="with perPod the type must be AverageValue",fieldPath=".target.type"
 type CustomMetricSource struct {
 	// source is the name of the source.
 	// +kubebuilder:validation:MinLength=1
@@ -305,10 +377,18 @@ type CustomMetricSource struct {
 	// +optional
 	PerPod bool `json:"perPod,omitempty"`
 	// target is the wanted value: of type Value or AverageValue.
+	// +kubebuilder:validation:XValidation:rule="self.type in ['Value', 'AverageValue']",message="type must be Value or AverageValue",fieldPath=".type"
+	// +kubebuilder:validation:XValidation:rule="!has(self.averageUtilization)",message="averageUtilization must not be set, type is Value or AverageValue",fieldPath=".averageUtilization"
+	// +kubebuilder:validation:XValidation:rule="has(self.averageValue) == (self.type == 'AverageValue')",message="averageValue must be set if and only if type is AverageValue",fieldPath=".averageValue"
+	// +kubebuilder:validation:XValidation:rule="!has(self.averageValue) || quantity(string(self.averageValue)).isGreaterThan(quantity('0'))",message="averageValue must be greater than 0",fieldPath=".averageValue"
+	// +kubebuilder:validation:XValidation:rule="has(self.value) == (self.type == 'Value')",message="value must be set if and only if type is Value",fieldPath=".value"
+	// +kubebuilder:validation:XValidation:rule="!has(self.value) || quantity(string(self.value)).isGreaterThan(quantity('0'))",message="value must be greater than 0",fieldPath=".value"
 	Target autoscalingv2.MetricTarget `json:"target"`
 }
 
 // PrometheusMetricSource is a PromQL query and what its answer should be.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.perPod) || !self.perPod || self.target.type == 'AverageValue'",message="with perPod the type must be AverageValue",fieldPath=".target.type"
 type PrometheusMetricSource struct {
 	// name of the metric in status and events; by default prometheus[i], where
 	// i is its place in metrics.
@@ -339,10 +419,17 @@ type PrometheusMetricSource struct {
 	// target is the wanted value: of type Value, of the answer itself; of type
 	// AverageValue, of the answer divided by the number of replicas, or, with
 	// perPod, of the average of the pods.
+	// +kubebuilder:validation:XValidation:rule="self.type in ['Value', 'AverageValue']",message="type must be Value or AverageValue",fieldPath=".type"
+	// +kubebuilder:validation:XValidation:rule="!has(self.averageUtilization)",message="averageUtilization must not be set, type is Value or AverageValue",fieldPath=".averageUtilization"
+	// +kubebuilder:validation:XValidation:rule="has(self.averageValue) == (self.type == 'AverageValue')",message="averageValue must be set if and only if type is AverageValue",fieldPath=".averageValue"
+	// +kubebuilder:validation:XValidation:rule="!has(self.averageValue) || quantity(string(self.averageValue)).isGreaterThan(quantity('0'))",message="averageValue must be greater than 0",fieldPath=".averageValue"
+	// +kubebuilder:validation:XValidation:rule="has(self.value) == (self.type == 'Value')",message="value must be set if and only if type is Value",fieldPath=".value"
+	// +kubebuilder:validation:XValidation:rule="!has(self.value) || quantity(string(self.value)).isGreaterThan(quantity('0'))",message="value must be greater than 0",fieldPath=".value"
 	Target autoscalingv2.MetricTarget `json:"target"`
 	// activationThreshold is the value that must be exceeded for the metric to
-	// ask for any replica at all. It matters where minReplicas is 0.
+	// ask for any replica at all, 0 or more. It matters where minReplicas is 0.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).compareTo(quantity('0')) >= 0",message="must be 0 or more"
 	ActivationThreshold *resource.Quantity `json:"activationThreshold,omitempty"`
 	// emptyResult says what it means that the query has no result: Unknown, or
 	// Zero.
