@@ -1,111 +1,181 @@
-// Package resource reads the use of resources by pods from metrics.k8s.io, as
-// metrics-server serves it, together with the pods' requests.
+// Package resource reads the use of resources by pods and their containers from
+// metrics.k8s.io, as metrics-server serves it, and relates it to the pods'
+// requests. It lists few and large: a namespace once, or the cluster once, for
+// all workloads in it.
 package resource
 
 import (
 	"context"
 	"fmt"
+	"math"
+	"time"
 
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	helpers "k8s.io/component-helpers/resource"
-	metricsv1beta1 "k8s.io/metrics/pkg/apis/metrics/v1beta1"
 	metricsclient "k8s.io/metrics/pkg/client/clientset/versioned/typed/metrics/v1beta1"
 
+	"github.com/plimsoll-k8s/plimsoll/autoscaler/metrics/inflight"
 	"github.com/plimsoll-k8s/plimsoll/autoscaler/metrics/source"
 	"github.com/plimsoll-k8s/plimsoll/pkg/apis/autoscaling/v1alpha1"
 	"github.com/plimsoll-k8s/plimsoll/pkg/scaling"
 )
 
-// Source implements source.Source.
-type Source struct {
-	client metricsclient.PodMetricsesGetter
+const (
+	// Concurrency is how many lists are in flight at most, for both sources
+	// together.
+	Concurrency = 8
+	// Timeout is how long one list may take.
+	Timeout = 10 * time.Second
+)
+
+// Reader asks the API. Its Resource and ContainerResource are the sources; what
+// one has listed for a period the other does not list again.
+type Reader struct {
+	lister lister
+	calls  *inflight.Calls
+	memory memory
 }
 
-var _ source.Source = (*Source)(nil)
-
-// New returns a source that asks through client.
-func New(client metricsclient.PodMetricsesGetter) *Source { return &Source{client: client} }
-
-// Type implements source.Source.
-func (s *Source) Type() v1alpha1.MetricSourceType { return v1alpha1.ResourceMetricSourceType }
-
-// Read implements source.Source. A pod without a sample, or with one that lacks
-// a container, is in the answer without a sample.
-func (s *Source) Read(ctx context.Context, q source.Query) scaling.Metric {
-	list, err := s.client.PodMetricses(q.Namespace).List(ctx, metav1.ListOptions{LabelSelector: q.Selector.String()})
-	if err != nil {
-		return source.Unknown(scaling.ReasonUnreadable, fmt.Sprintf("list pod metrics: %v", err))
-	}
-	samples := make(map[string]*metricsv1beta1.PodMetrics, len(list.Items))
-	for i := range list.Items {
-		samples[list.Items[i].Name] = &list.Items[i]
-	}
-	name := corev1.ResourceName(q.Spec.Resource.Name)
-	m := scaling.Metric{IgnoreUntilReady: name == corev1.ResourceCPU, Pods: make([]scaling.PodReading, 0, len(q.Pods))}
-	for _, pod := range q.Pods {
-		m.Pods = append(m.Pods, reading(pod, samples[pod.Name], name))
-	}
-	return m
+// New returns a reader that asks through client. A *MetricsV1beta1Client is asked
+// for protobuf, if the server has it, and its answers are decoded as they come;
+// of any other, whole lists are read.
+func New(client metricsclient.PodMetricsesGetter) *Reader {
+	return &Reader{lister: listerOf(client), calls: inflight.New(Concurrency)}
 }
 
-func reading(pod *corev1.Pod, sample *metricsv1beta1.PodMetrics, name corev1.ResourceName) scaling.PodReading {
-	r := scaling.PodReading{Pod: pod.Name}
-	r.RequestMilli, r.NoRequest = request(pod, name)
-	if sample == nil {
-		return r
-	}
-	usageMilli, complete := usage(sample, name)
-	if !complete {
-		return r
-	}
-	r.Sampled, r.UsageMilli = true, usageMilli
-	r.At, r.Window = sample.Timestamp.Time, sample.Window.Duration
-	return r
+// Resource returns the source of metrics of type Resource.
+func (r *Reader) Resource() source.Source {
+	return &reading{Reader: r, name: string(v1alpha1.ResourceMetricSourceType), wanted: func(q *source.Query) wanted {
+		spec := q.Spec.Resource
+		return wanted{resource: spec.Name, relative: spec.Target.Type == autoscalingv2.UtilizationMetricType}
+	}}
 }
 
-// usage adds up the containers. A sample without containers, or one of whose
-// containers lacks the resource, is incomplete.
-func usage(sample *metricsv1beta1.PodMetrics, name corev1.ResourceName) (milli int64, complete bool) {
-	for _, c := range sample.Containers {
-		quantity, found := c.Usage[name]
-		if !found {
+// ContainerResource returns the source of metrics of type ContainerResource.
+func (r *Reader) ContainerResource() source.Source {
+	return &reading{Reader: r, name: string(v1alpha1.ContainerResourceMetricSourceType), wanted: func(q *source.Query) wanted {
+		spec := q.Spec.ContainerResource
+		return wanted{resource: spec.Name, container: spec.Container, relative: spec.Target.Type == autoscalingv2.UtilizationMetricType}
+	}}
+}
+
+// wanted is what a query wants to know of its pods.
+type wanted struct {
+	resource corev1.ResourceName
+	// container is empty for whole pods.
+	container string
+	// relative says that the use is compared with the requests.
+	relative bool
+}
+
+// reading implements source.Source.
+type reading struct {
+	*Reader
+	name   string
+	wanted func(*source.Query) wanted
+}
+
+var _ source.Source = (*reading)(nil)
+
+// Name implements source.Source.
+func (s *reading) Name() string { return s.name }
+
+// Read implements source.Source. A pod whose sample is missing, incomplete,
+// negative or too large for int64 is in the answer without a sample. Nothing is
+// asked for a workload without pods.
+func (s *reading) Read(ctx context.Context, now time.Time, queries []source.Query, answer func(int, scaling.Metric)) {
+	period := s.memory.at(now)
+	lists, podless := plan(queries)
+	for _, i := range podless {
+		answer(i, metric(&queries[i], s.wanted(&queries[i]), nil))
+	}
+	done := func(l list, samples *samples, err error) {
+		for _, i := range l.queries {
+			if err != nil {
+				answer(i, source.Unknown(scaling.ReasonUnreadable, fmt.Sprintf("list pod metrics: %v", err)))
+				continue
+			}
+			answer(i, metric(&queries[i], s.wanted(&queries[i]), samples))
+		}
+	}
+	if s.memory.wholeCluster(period, lists) {
+		whole := merge(lists)
+		samples, err := s.one(ctx, period, whole)
+		s.memory.learn(now, samples, err)
+		if !refused(err) {
+			done(whole, samples, err)
+			return
+		}
+	}
+	inflight.Do(ctx, s.calls, len(lists),
+		func(i int) (*samples, error) { return period.list(ctx, s.lister, lists[i].scope) },
+		func(i int, samples *samples, err error) { done(lists[i], samples, err) })
+}
+
+// one makes one list.
+func (s *reading) one(ctx context.Context, p *period, l list) (got *samples, err error) {
+	inflight.Do(ctx, s.calls, 1,
+		func(int) (*samples, error) { return p.list(ctx, s.lister, l.scope) },
+		func(_ int, s *samples, e error) { got, err = s, e })
+	return got, err
+}
+
+// metric picks the workload's pods out of the samples.
+func metric(q *source.Query, w wanted, from *samples) scaling.Metric {
+	m := scaling.Metric{
+		PerPod: true, IgnoreUntilReady: w.resource == corev1.ResourceCPU, Pods: make([]scaling.PodReading, len(q.Pods)),
+	}
+	found, sampled := 0, 0
+	for i, pod := range q.Pods {
+		r := &m.Pods[i]
+		r.Pod = pod.Name
+		if w.relative {
+			r.RequestMilli, r.NoRequest = pod.RequestMilli(w.resource, w.container)
+		}
+		sample, here := from.of(q.Namespace, pod.Name)
+		if !here {
+			continue
+		}
+		found++
+		usageMilli, complete := usage(sample, w)
+		if !complete {
+			continue
+		}
+		sampled++
+		r.Sampled, r.UsageMilli, r.At, r.Window = true, usageMilli, sample.at, sample.window
+	}
+	switch {
+	case len(q.Pods) == 0 || sampled > 0:
+		return m
+	case found == 0:
+		return source.Unknown(scaling.ReasonNoData, fmt.Sprintf("metrics.k8s.io has no sample of any of %d pods", len(q.Pods)))
+	}
+	return source.Unknown(scaling.ReasonNoData, fmt.Sprintf("none of the samples of %d pods has a valid use of %s", found, w))
+}
+
+// usage is that of the container, or of all. A sample that lacks the container,
+// or of which one of the containers that count lacks the resource, is incomplete;
+// so is one without containers.
+func usage(s sample, w wanted) (milli int64, complete bool) {
+	for i := range s.containers {
+		c := &s.containers[i]
+		if w.container != "" && c.name != w.container {
+			continue
+		}
+		complete = true
+		use, found := c.use(w.resource)
+		if !found || use > math.MaxInt64-milli {
 			return 0, false
 		}
-		milli += quantity.MilliValue()
+		milli += use
 	}
-	return milli, len(sample.Containers) > 0
+	return milli, complete
 }
 
-// request is the pod's request in thousandths, or why there is none: that of
-// the pod as a whole if it has one, else the sum over its containers and
-// restartable init containers, each of which must have one.
-func request(pod *corev1.Pod, name corev1.ResourceName) (milli int64, missing string) {
-	if helpers.IsPodLevelRequestsSet(pod) {
-		quantity, found := helpers.PodRequests(pod, helpers.PodResourcesOptions{})[name]
-		if !found {
-			return 0, fmt.Sprintf("pod %s has no request for %s", pod.Name, name)
-		}
-		return quantity.MilliValue(), ""
+// String names what is wanted.
+func (w wanted) String() string {
+	if w.container == "" {
+		return string(w.resource)
 	}
-	add := func(c corev1.Container) bool {
-		quantity, found := c.Resources.Requests[name]
-		if !found {
-			missing = fmt.Sprintf("container %s of pod %s has no request for %s", c.Name, pod.Name, name)
-		}
-		milli += quantity.MilliValue()
-		return found
-	}
-	for _, c := range pod.Spec.Containers {
-		if !add(c) {
-			return 0, missing
-		}
-	}
-	for _, c := range pod.Spec.InitContainers {
-		restartable := c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
-		if restartable && !add(c) {
-			return 0, missing
-		}
-	}
-	return milli, ""
+	return fmt.Sprintf("%s by container %s", w.resource, w.container)
 }
