@@ -12,6 +12,7 @@ const Default = target.Name
 
 // Config holds each policy's own configuration.
 type Config struct {
+	// Target is that of every policy which compares metrics with targets.
 	Target target.Config
 }
 
@@ -20,17 +21,9 @@ func DefaultConfig() Config {
 	return Config{Target: target.DefaultConfig()}
 }
 
-// New returns every policy by its name.
-func New(c Config) map[string]scaling.Policy {
-	return byName(
-		target.New(c.Target),
-	)
-}
-
-func byName(policies ...scaling.Policy) map[string]scaling.Policy {
-	m := make(map[string]scaling.Policy, len(policies))
-	for _, p := range policies {
-		m[p.Name()] = p
+// New returns what makes each policy, by its name.
+func New(c Config) map[string]scaling.Factory {
+	return map[string]scaling.Factory{
+		target.Name: target.Factory(c.Target),
 	}
-	return m
 }
