@@ -28,5 +28,5 @@ func validateWindow(s Schedule, path *field.Path) field.ErrorList {
 	if !isField {
 		return field.ErrorList{field.Invalid(path, s.Name, err.Error())}
 	}
-	return field.ErrorList{field.Invalid(path.Child(name), value, strings.TrimPrefix(why, fmt.Sprintf("%q: ", value)))}
+	return field.ErrorList{field.Invalid(path.Child(name), value, strings.TrimLeft(strings.TrimPrefix(why, fmt.Sprintf("%q", value)), ": "))}
 }
