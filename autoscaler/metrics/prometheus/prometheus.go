@@ -1,143 +1,189 @@
-// Package prometheus reads one number from a Prometheus server with a query in
-// PromQL. Servers are the operator's to name, with their addresses and
-// credentials; objects refer to them by name only.
+// Package prometheus reads metrics from Prometheus servers with queries in
+// PromQL: one number of a workload, or one of each pod. Servers are the
+// operator's to name, with their addresses and credentials; objects refer to them
+// by name only, and see no further than their own namespace. Queries of thousands
+// of workloads that differ in labels only are asked as few.
 package prometheus
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net/url"
+	"maps"
+	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
-	promv1 "github.com/prometheus/client_golang/api/prometheus/v1"
-	"github.com/prometheus/common/model"
+	prom "github.com/prometheus/client_golang/prometheus"
 
 	"github.com/plimsoll-k8s/plimsoll/autoscaler/metrics/source"
 	"github.com/plimsoll-k8s/plimsoll/pkg/apis/autoscaling/v1alpha1"
 	"github.com/plimsoll-k8s/plimsoll/pkg/scaling"
 )
 
-// Timeout is how long a server may take to answer.
-const Timeout = 5 * time.Second
-
 // Reasons for unknown metrics besides those of package scaling.
 const (
-	ReasonUnknownServer = "UnknownServer" // no server of that name is configured
-	ReasonWrongType     = "WrongType"     // neither a scalar nor a vector of one float
-	ReasonPartial       = "PartialAnswer" // the server answered with warnings
+	ReasonUnknownServer    = "UnknownServer"    // no server of that name is configured
+	ReasonInvalidQuery     = "InvalidQuery"     // no PromQL, or too long
+	ReasonForeignNamespace = "ForeignNamespace" // the query asks for other namespaces
+	ReasonWrongType        = "WrongType"        // neither a scalar nor a vector of floats
+	ReasonNoPodLabel       = "MissingPodLabel"  // a result does not say which pod it is about
+	ReasonPartial          = "PartialAnswer"    // the server answered with warnings
+	ReasonCircuitOpen      = "CircuitOpen"      // the server has not answered for a while and is left alone
 )
 
 // Source implements source.Source.
 type Source struct {
-	servers map[string]*server
-}
+	metrics *metrics
 
-type server struct {
-	api       promv1.API
-	closeIdle func()
+	mu      sync.RWMutex
+	servers map[string]*server
 }
 
 var _ source.Source = (*Source)(nil)
 
-// New returns a source that asks the given servers. None at all is allowed:
-// every metric is then unknown.
-func New(servers []Server) (*Source, error) {
-	s := &Source{servers: map[string]*server{}}
-	for _, config := range servers {
-		if _, found := s.servers[config.Name]; found {
-			return nil, fmt.Errorf("prometheus server %q: configured twice", config.Name)
-		}
-		srv, err := connect(config)
-		if err != nil {
-			return nil, fmt.Errorf("prometheus server %q: %w", config.Name, err)
-		}
-		s.servers[config.Name] = srv
+// New returns a source that asks the given servers, and registers its metrics,
+// unless the registerer is nil. No server at all is allowed: every metric is then
+// unknown.
+func New(servers []Server, metrics prom.Registerer) (*Source, error) {
+	m, err := newMetrics(metrics)
+	if err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
 	}
-	return s, nil
+	s := &Source{metrics: m}
+	return s, s.Update(servers)
+}
+
+// Update replaces the servers. On an error all stays as it was. Reads under way
+// end with the servers they began with. A server that is configured as before is
+// kept with what is known of it.
+func (s *Source) Update(servers []Server) error {
+	if err := validate(servers).ToAggregate(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next := make(map[string]*server, len(servers))
+	for _, config := range servers {
+		config = config.withDefaults()
+		if old := s.servers[config.Name]; old != nil && reflect.DeepEqual(old.config, config) {
+			next[config.Name] = old
+			continue
+		}
+		srv, err := newServer(config, s.metrics)
+		if err != nil {
+			return fmt.Errorf("prometheus server %q: %w", config.Name, err)
+		}
+		next[config.Name] = srv
+	}
+	for name, old := range s.servers {
+		if next[name] != old {
+			old.client.transport.closeIdle()
+		}
+		if next[name] == nil {
+			s.metrics.forget(name)
+		}
+	}
+	s.servers = next
+	return nil
 }
 
 // Close closes the connections kept for later queries.
 func (s *Source) Close() {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	for _, srv := range s.servers {
-		srv.closeIdle()
+		srv.client.transport.closeIdle()
 	}
 }
 
-// Type implements source.Source.
-func (s *Source) Type() v1alpha1.MetricSourceType { return v1alpha1.PrometheusMetricSourceType }
+// Name implements source.Source.
+func (s *Source) Name() string { return string(v1alpha1.PrometheusMetricSourceType) }
 
-// Read implements source.Source.
-func (s *Source) Read(ctx context.Context, q source.Query) scaling.Metric {
-	spec := q.Spec.Prometheus
-	srv, found := s.servers[spec.ServerName]
-	if !found {
-		return source.Unknown(ReasonUnknownServer, fmt.Sprintf("no server %q is configured, there are: %s", spec.ServerName, s.names()))
-	}
-	ctx, cancel := context.WithTimeout(ctx, Timeout)
-	defer cancel()
-	answer, warnings, err := ask(ctx, srv.api, spec.Query, q.Now)
-	switch {
-	case err != nil:
-		return source.Unknown(scaling.ReasonUnreadable, fmt.Sprintf("query server %q: %v", spec.ServerName, err))
-	case len(warnings) > 0:
-		return source.Unknown(ReasonPartial, fmt.Sprintf("server %q warns: %s", spec.ServerName, strings.Join(warnings, "; ")))
-	}
-	return number(answer, q.Now)
-}
-
-// ask strips what changes from one failure to the next, such as the local port.
-func ask(ctx context.Context, api promv1.API, query string, now time.Time) (model.Value, promv1.Warnings, error) {
-	answer, warnings, _, err := api.Query(ctx, query, now)
-	var broken *url.Error
-	switch {
-	case errors.Is(err, context.DeadlineExceeded):
-		return nil, nil, fmt.Errorf("no answer within %s", Timeout)
-	case errors.As(err, &broken):
-		return nil, nil, broken.Err
-	}
-	return answer, warnings, err
-}
-
-// number takes the one number out of an answer.
-func number(answer model.Value, now time.Time) scaling.Metric {
-	switch v := answer.(type) {
-	case *model.Scalar:
-		return measured(v.Value, v.Timestamp, now)
-	case model.Vector:
-		switch {
-		case len(v) == 0:
-			return source.Unknown(scaling.ReasonNoData, "the query has no result")
-		case len(v) > 1:
-			return source.Unknown(scaling.ReasonManyValues, fmt.Sprintf("the query has %d results where one is wanted, for example %s and %s", len(v), v[0].Metric, v[1].Metric))
-		case v[0].Histogram != nil:
-			return source.Unknown(ReasonWrongType, "the query's result is a histogram")
+// Read implements source.Source. All is asked as of now, so that answers do not
+// depend on how long asking takes.
+func (s *Source) Read(ctx context.Context, now time.Time, queries []source.Query, answer func(i int, m scaling.Metric)) {
+	s.mu.RLock()
+	servers := s.servers
+	s.mu.RUnlock()
+	batches := map[*server]*batch{}
+	for i := range queries {
+		spec := queries[i].Spec.Prometheus
+		srv := servers[spec.ServerName]
+		if srv == nil {
+			answer(i, source.Unknown(ReasonUnknownServer, fmt.Sprintf("no server %q is configured, there are: %s", spec.ServerName, names(servers))))
+			continue
 		}
-		return measured(v[0].Value, v[0].Timestamp, now)
+		plan := srv.plan(spec.Query, queries[i].Namespace, spec.PerPod)
+		if plan.refused.Set() {
+			answer(i, scaling.Metric{Unknown: plan.refused})
+			continue
+		}
+		if batches[srv] == nil {
+			batches[srv] = &batch{server: srv, now: now, byText: map[string]*want{}}
+		}
+		batches[srv].add(&queries[i], plan, func(m scaling.Metric) { answer(i, m) })
 	}
-	return source.Unknown(ReasonWrongType, fmt.Sprintf("the query's result is a %s, a scalar or an instant vector is wanted", answer.Type()))
+	var done sync.WaitGroup
+	for _, b := range batches {
+		done.Go(func() { b.server.read(ctx, now, b.wants) })
+	}
+	done.Wait()
 }
 
-// measured leaves out what is no measurement. How old it may be is the policy's
-// to say.
-func measured(v model.SampleValue, at model.Time, now time.Time) scaling.Metric {
-	m := scaling.Metric{Value: float64(v), At: at.Time()}
-	if u := scaling.CheckValue(m.Value, m.At, now, 0); u.Set() {
-		return scaling.Metric{Unknown: u}
-	}
-	return m
-}
-
-func (s *Source) names() string {
-	if len(s.servers) == 0 {
+func names(servers map[string]*server) string {
+	if len(servers) == 0 {
 		return "none"
 	}
-	var names []string
-	for name := range s.servers {
-		names = append(names, name)
+	return strings.Join(slices.Sorted(maps.Keys(servers)), ", ")
+}
+
+// batch is what one server is asked in one read.
+type batch struct {
+	server *server
+	now    time.Time
+	byText map[string]*want
+	wants  []*want
+}
+
+// add asks for a workload's metric.
+func (b *batch) add(q *source.Query, p *plan, answer func(scaling.Metric)) {
+	if p.age == nil {
+		b.ask(p.value, q.Namespace, func(value outcome) {
+			answer(metric(q, &b.server.config, b.now, value, nil))
+		})
+		return
 	}
-	slices.Sort(names)
-	return strings.Join(names, ", ")
+	var mu sync.Mutex
+	var value, age *outcome
+	told := func(place **outcome) func(outcome) {
+		return func(o outcome) {
+			mu.Lock()
+			*place = &o
+			complete := value != nil && age != nil
+			mu.Unlock()
+			if complete {
+				answer(metric(q, &b.server.config, b.now, *value, age))
+			}
+		}
+	}
+	b.ask(p.value, q.Namespace, told(&value))
+	b.ask(p.age, q.Namespace, told(&age))
+}
+
+// ask has equal requests asked once.
+func (b *batch) ask(r *request, namespace string, told func(outcome)) {
+	if r.shape != nil && r.shape.otherwise != nil {
+		then := told
+		told = func(o outcome) { then(o.orElse(r.shape.otherwise, b.now)) }
+	}
+	w := &want{request: r, namespace: namespace}
+	if old := b.byText[w.text()]; old != nil {
+		old.waiting = append(old.waiting, told)
+		return
+	}
+	w.waiting = append(w.waiting, told)
+	b.byText[w.text()] = w
+	b.wants = append(b.wants, w)
 }

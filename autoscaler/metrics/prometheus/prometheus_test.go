@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,18 +30,48 @@ func read(t *testing.T, handler http.HandlerFunc) scaling.Metric {
 
 func ask(t *testing.T, server prometheus.Server) scaling.Metric {
 	t.Helper()
-	s, err := prometheus.New([]prometheus.Server{server})
+	s, err := prometheus.New([]prometheus.Server{server}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
-	return s.Read(context.Background(), query("default"))
+	return readOne(context.Background(), s, query("default"))
+}
+
+// readOne reads one metric.
+func readOne(ctx context.Context, s *prometheus.Source, q source.Query) scaling.Metric {
+	return readAll(ctx, s, now, q)[0]
+}
+
+// readAll reads metrics at once and sees to it that each is answered once.
+func readAll(ctx context.Context, s *prometheus.Source, at time.Time, queries ...source.Query) []scaling.Metric {
+	var mu sync.Mutex
+	answers := make([]scaling.Metric, len(queries))
+	count := make([]int, len(queries))
+	s.Read(ctx, at, queries, func(i int, m scaling.Metric) {
+		mu.Lock()
+		defer mu.Unlock()
+		answers[i] = m
+		count[i]++
+	})
+	for i, n := range count {
+		if n != 1 {
+			panic(fmt.Sprintf("query %d has been answered %d times", i, n))
+		}
+	}
+	return answers
 }
 
 func query(serverName string) source.Query {
-	return source.Query{Now: now, Namespace: "shop", Spec: v1alpha1.MetricSpec{
+	q := promQL("shop", "sum(rate(requests_total[1m]))")
+	q.Spec.Prometheus.ServerName = serverName
+	return q
+}
+
+func promQL(namespace, text string) source.Query {
+	return source.Query{Namespace: namespace, Spec: &v1alpha1.MetricSpec{
 		Type:       v1alpha1.PrometheusMetricSourceType,
-		Prometheus: &v1alpha1.PrometheusMetricSource{Query: "sum(rate(requests_total[1m]))", ServerName: serverName},
+		Prometheus: &v1alpha1.PrometheusMetricSource{Query: text, ServerName: "default"},
 	}}
 }
 
@@ -80,7 +111,7 @@ func TestTheQueryIsAskedForTheTimeOfTheEvaluation(t *testing.T) {
 		form = r.URL.Path + " " + r.FormValue("query") + " " + r.FormValue("time")
 		vector(sample("", "1"))(w, r)
 	})
-	if want := fmt.Sprintf("/api/v1/query sum(rate(requests_total[1m])) %d", now.Unix()); form != want {
+	if want := fmt.Sprintf("/api/v1/query sum(rate(requests_total{namespace=\"shop\"}[1m])) %d", now.Unix()); form != want {
 		t.Errorf("asked %q, want %q", form, want)
 	}
 }
@@ -153,14 +184,14 @@ func TestAnEndedContextEndsTheRead(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
 	defer server.Close()
 	defer close(release)
-	s, err := prometheus.New([]prometheus.Server{{Name: "default", URL: server.URL}})
+	s, err := prometheus.New([]prometheus.Server{{Name: "default", URL: server.URL}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if m := s.Read(ctx, query("default")); m.Unknown.Reason != scaling.ReasonUnreadable {
+	if m := readOne(ctx, s, query("default")); m.Unknown.Reason != scaling.ReasonUnreadable {
 		t.Errorf("got %+v", m)
 	}
 }
@@ -173,19 +204,19 @@ func TestTheBearerTokenIsReadForEveryQuery(t *testing.T) {
 		vector(sample("", "1"))(w, r)
 	}))
 	defer server.Close()
-	s, err := prometheus.New([]prometheus.Server{{Name: "default", URL: server.URL, BearerTokenFile: file}})
+	s, err := prometheus.New([]prometheus.Server{{Name: "default", URL: server.URL, BearerTokenFile: file}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if m := s.Read(context.Background(), query("default")); !strings.Contains(m.Unknown.Message, "read bearer token") {
+	if m := readOne(context.Background(), s, query("default")); !strings.Contains(m.Unknown.Message, "read bearer token") {
 		t.Errorf("without a file: %+v", m)
 	}
 	for _, token := range []string{"one", "two\n"} {
 		if err := os.WriteFile(file, []byte(token), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if m := s.Read(context.Background(), query("default")); m.Unknown.Set() {
+		if m := readOne(context.Background(), s, query("default")); m.Unknown.Set() {
 			t.Errorf("token %q: %+v", token, m.Unknown)
 		}
 	}
@@ -195,11 +226,11 @@ func TestTheBearerTokenIsReadForEveryQuery(t *testing.T) {
 }
 
 func TestAServerNobodyConfiguredIsUnknown(t *testing.T) {
-	s, err := prometheus.New([]prometheus.Server{{Name: "a", URL: "http://a"}, {Name: "b", URL: "https://b/path"}})
+	s, err := prometheus.New([]prometheus.Server{{Name: "a", URL: "http://a"}, {Name: "b", URL: "https://b/path"}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := s.Read(context.Background(), query("default"))
+	m := readOne(context.Background(), s, query("default"))
 	if m.Unknown.Reason != prometheus.ReasonUnknownServer || !strings.Contains(m.Unknown.Message, "there are: a, b") {
 		t.Errorf("got %+v", m.Unknown)
 	}
@@ -210,17 +241,17 @@ func TestNewRejects(t *testing.T) {
 		servers []prometheus.Server
 		want    string
 	}{
-		"no name":            {[]prometheus.Server{{URL: "http://a"}}, "name must not be empty"},
-		"a name twice":       {[]prometheus.Server{{Name: "a", URL: "http://a"}, {Name: "a", URL: "http://b"}}, `"a": configured twice`},
+		"no name":            {[]prometheus.Server{{URL: "http://a"}}, "prometheusServers[0].name"},
+		"a name twice":       {[]prometheus.Server{{Name: "a", URL: "http://a"}, {Name: "a", URL: "http://b"}}, `prometheusServers[1].name: Duplicate value: "a"`},
 		"no scheme":          {[]prometheus.Server{{Name: "a", URL: "prometheus:9090"}}, "must be http://host or https://host"},
 		"another scheme":     {[]prometheus.Server{{Name: "a", URL: "ftp://a"}}, "must be http://host or https://host"},
 		"no host":            {[]prometheus.Server{{Name: "a", URL: "http:///x"}}, "must be http://host or https://host"},
-		"a password":         {[]prometheus.Server{{Name: "a", URL: "http://u:secret@a"}}, `URL "http://u:xxxxx@a": must not have user information`},
+		"a password":         {[]prometheus.Server{{Name: "a", URL: "http://u:secret@a"}}, `"http://u:xxxxx@a": must not have user information`},
 		"a query":            {[]prometheus.Server{{Name: "a", URL: "http://a?x=1"}}, "must not have user information, a query or a fragment"},
-		"no URL to speak of": {[]prometheus.Server{{Name: "a", URL: "http://a b"}}, "URL: "},
+		"no URL to speak of": {[]prometheus.Server{{Name: "a", URL: "http://a b"}}, "invalid character"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := prometheus.New(c.servers)
+			_, err := prometheus.New(c.servers, nil)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, want %q in it", err, c.want)
 			}

@@ -1,114 +1,273 @@
 package prometheus
 
 import (
-	"errors"
+	"context"
 	"fmt"
-	"io"
-	"net/http"
-	"net/url"
-	"os"
 	"strings"
+	"sync"
+	"time"
 
-	"github.com/prometheus/client_golang/api"
-	promv1 "github.com/prometheus/client_golang/api/prometheus/v1"
+	"github.com/plimsoll-k8s/plimsoll/pkg/scaling"
 )
 
-// MaxAnswerBytes is how much of an answer is read; a longer one is an error.
-const MaxAnswerBytes = 1 << 20
+// How a merged query that fails is handled.
+const (
+	// splits is how many more queries the requests of one shape may cost in one
+	// period because merging them failed.
+	splits = 64
+	// wary is how long it is remembered.
+	wary = 5 * time.Minute
+	// maxWary is how many shapes and requests are remembered at most.
+	maxWary = 4096
+)
 
-const maxRedirects = 3
+// server asks one server on behalf of many workloads.
+type server struct {
+	config  Server
+	client  *client
+	metrics *metrics
+	plans   plans
+	breaker breaker
+	slots   chan struct{}
 
-// Server is a Prometheus server of the operator's.
-type Server struct {
-	// Name is how objects refer to it, "default" if they do not say.
-	Name string
-	// URL is the address of its API without /api/v1; http or https.
-	URL string
-	// BearerTokenFile is a file with a bearer token, read for every query; empty
-	// for none.
-	BearerTokenFile string
+	mu sync.Mutex
+	// small are the shapes of which fewer have to be merged, by key; solo the
+	// requests that failed alone when a merged query had failed, by text.
+	small map[string]limit
+	solo  map[string]time.Time
+	probe int // how many have been sent
 }
 
-// connect checks the configuration; it opens no connection yet.
-func connect(config Server) (*server, error) {
-	if config.Name == "" {
-		return nil, errors.New("name must not be empty")
-	}
-	u, err := url.Parse(config.URL)
-	if err != nil {
-		return nil, fmt.Errorf("URL: %w", err)
-	}
-	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return nil, fmt.Errorf("URL %q: must be http://host or https://host, with a port and a path if need be", u.Redacted())
-	}
-	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return nil, fmt.Errorf("URL %q: must not have user information, a query or a fragment", u.Redacted())
-	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	client, err := api.NewClient(api.Config{
-		Address: config.URL,
-		Client: &http.Client{
-			Transport:     limitedTransport{next: transport, tokenFile: config.BearerTokenFile},
-			CheckRedirect: sameHostOnly,
-		},
-	})
+// limit is how many requests may be merged for a while.
+type limit struct {
+	most  int
+	until time.Time
+}
+
+func newServer(config Server, m *metrics) (*server, error) {
+	c, err := newClient(config)
 	if err != nil {
 		return nil, err
 	}
-	return &server{api: promv1.NewAPI(client), closeIdle: transport.CloseIdleConnections}, nil
+	return &server{
+		config: config, client: c, metrics: m, slots: make(chan struct{}, config.Concurrency),
+		small: map[string]limit{}, solo: map[string]time.Time{},
+	}, nil
 }
 
-// sameHostOnly refuses redirects that would hand the query, and the token, to
-// somebody else or to anybody on the way.
-func sameHostOnly(next *http.Request, via []*http.Request) error {
-	first := via[0].URL
-	switch {
-	case next.URL.Host != first.Host:
-		return fmt.Errorf("redirected to another host, %s", next.URL.Host)
-	case next.URL.Scheme != first.Scheme:
-		return fmt.Errorf("redirected from %s to %s", first.Scheme, next.URL.Scheme)
-	case len(via) > maxRedirects:
-		return fmt.Errorf("redirected more than %d times", maxRedirects)
-	}
-	return nil
-}
-
-// limitedTransport adds the token to requests and an end to answers.
-type limitedTransport struct {
-	next      http.RoundTripper
-	tokenFile string
-}
-
-// RoundTrip implements http.RoundTripper.
-func (t limitedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	if t.tokenFile != "" {
-		token, err := os.ReadFile(t.tokenFile)
-		if err != nil {
-			return nil, fmt.Errorf("read bearer token: %w", err)
+// plan is what a workload's query comes to.
+func (s *server) plan(query, namespace string, perPod bool) *plan {
+	return s.plans.get(planKey{query, namespace, perPod}, func() *plan {
+		confined := true
+		for _, free := range s.config.UnconfinedNamespaces {
+			confined = confined && free != namespace
 		}
-		req = req.Clone(req.Context())
-		req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
-	}
-	resp, err := t.next.RoundTrip(req)
-	if err != nil {
-		return nil, err
-	}
-	resp.Body = &limitedBody{ReadCloser: resp.Body, left: MaxAnswerBytes}
-	return resp, nil
+		return planFor(query, namespace, perPod, &s.config, confined)
+	})
 }
 
-// limitedBody fails once more than left bytes have been read.
-type limitedBody struct {
-	io.ReadCloser
-	left int64
+// read answers all of wants.
+func (s *server) read(ctx context.Context, now time.Time, wants []*want) {
+	defer func() { s.metrics.circuit(s.config.Name, &s.breaker, now) }()
+	r := &reading{server: s, ctx: ctx, now: now, asked: map[string]int{}}
+	all := s.merge(now, wants)
+	switch s.breaker.admit(now) {
+	case refused:
+		r.refuse(all)
+		return
+	case probe:
+		i := s.nextProbe() % len(all)
+		r.answer(all[i])
+		all = append(all[:i:i], all[i+1:]...)
+	}
+	r.all(all)
 }
 
-// Read implements io.Reader.
-func (b *limitedBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	b.left -= int64(n)
-	if b.left < 0 {
-		return 0, fmt.Errorf("the answer is longer than %d bytes", MaxAnswerBytes)
+// nextProbe sees to it that it is not always the same query that decides whether
+// the server answers again.
+func (s *server) nextProbe() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.probe++
+	return s.probe
+}
+
+// merge decides what is asked as one.
+func (s *server) merge(now time.Time, wants []*want) (all []*group) {
+	inOrder(wants)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forget(now)
+	shaped, alone := byShape(wants)
+	for _, of := range shaped {
+		together := make([]*want, 0, len(of))
+		for _, w := range of {
+			if _, found := s.solo[w.text()]; found {
+				alone = append(alone, w)
+			} else {
+				together = append(together, w)
+			}
+		}
+		most := maxMerged
+		if l, found := s.small[of[0].request.shape.key]; found {
+			most = l.most
+		}
+		all = append(all, groups(together, most, s.config.MaxQueryLength)...)
 	}
-	return n, err
+	for _, w := range alone {
+		all = append(all, newGroup([]*want{w}))
+	}
+	waiting := 0
+	for _, w := range wants {
+		waiting += len(w.waiting)
+	}
+	s.metrics.merged.WithLabelValues(s.config.Name).Set(float64(waiting - len(all)))
+	return all
+}
+
+func (s *server) forget(now time.Time) {
+	for key, l := range s.small {
+		if !now.Before(l.until) {
+			delete(s.small, key)
+		}
+	}
+	for text, until := range s.solo {
+		if !now.Before(until) {
+			delete(s.solo, text)
+		}
+	}
+}
+
+// beWary remembers what could not be merged.
+func (s *server) beWary(now time.Time, shape string, most int, text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if most > 0 && len(s.small) < maxWary {
+		if l, found := s.small[shape]; !found || most < l.most {
+			s.small[shape] = limit{most, now.Add(wary)}
+		}
+	}
+	if text != "" && len(s.solo) < maxWary {
+		s.solo[text] = now.Add(wary)
+	}
+}
+
+// reading is one read of all the workloads that a server has queries of.
+type reading struct {
+	*server
+	ctx context.Context
+	now time.Time
+
+	mu    sync.Mutex
+	asked map[string]int // by shape, queries that splitting has cost
+}
+
+// all asks several at once.
+func (r *reading) all(groups []*group) {
+	q := newQueue(r.config.Concurrency / 2)
+	for _, g := range groups {
+		q.add(g)
+	}
+	var done sync.WaitGroup
+	for range min(r.config.Concurrency, len(groups)) {
+		done.Go(func() {
+			for {
+				g, answered := q.next()
+				if g == nil {
+					return
+				}
+				r.answer(g)
+				answered()
+			}
+		})
+	}
+	done.Wait()
+}
+
+// answer asks, and answers everyone in the group. It reports whether all was well.
+func (r *reading) answer(g *group) bool {
+	if message, open := r.breaker.isOpen(r.now); open {
+		return r.tell(g, failed(ReasonCircuitOpen, fmt.Sprintf("server %q: %s", r.config.Name, message)))
+	}
+	answer := r.ask(g)
+	switch {
+	case len(g.wants) > 1:
+		if answer.err == nil && len(answer.warnings) == 0 && g.fanOut(answer.value) {
+			return true
+		}
+		return r.split(g, answer)
+	case answer.err != nil:
+		return r.tell(g, failed(scaling.ReasonUnreadable, fmt.Sprintf("query server %q: %v", r.config.Name, answer.err)))
+	case len(answer.warnings) > 0:
+		return r.tell(g, failed(ReasonPartial, fmt.Sprintf("server %q warns: %s", r.config.Name, strings.Join(answer.warnings, "; "))))
+	}
+	g.wants[0].tell(outcome{value: answer.value})
+	return true
+}
+
+func (r *reading) tell(g *group, o outcome) bool {
+	for _, w := range g.wants {
+		w.tell(o)
+	}
+	return false
+}
+
+func (r *reading) refuse(all []*group) {
+	message, _ := r.breaker.isOpen(r.now)
+	if message == "" {
+		message = "another query is trying whether the server answers again"
+	}
+	for _, g := range all {
+		r.tell(g, failed(ReasonCircuitOpen, fmt.Sprintf("server %q: %s", r.config.Name, message)))
+	}
+}
+
+// ask waits for its turn and asks.
+func (r *reading) ask(g *group) reply {
+	select {
+	case r.slots <- struct{}{}:
+		defer func() { <-r.slots }()
+	case <-r.ctx.Done():
+		r.breaker.settle(r.now, 0, reply{undecided: true})
+		return reply{err: fmt.Errorf("not asked in time: %w", context.Cause(r.ctx)), undecided: true}
+	}
+	began, started := r.breaker.begin(), time.Now()
+	answer := r.client.ask(r.ctx, g.text, r.now, len(g.wants))
+	r.breaker.settle(r.now, began, answer)
+	r.metrics.observe(r.config.Name, answer, time.Since(started))
+	return answer
+}
+
+// split asks for the halves of a group that could not be answered as one, and so
+// on, so that whoever is the cause is found and the others have their answers. It
+// remembers what it finds.
+func (r *reading) split(g *group, answer reply) bool {
+	key := g.wants[0].request.shape.key
+	if r.ctx.Err() != nil || !r.maySplit(key) {
+		r.beWary(r.now, key, max(len(g.wants)/2, 1), "")
+		return r.tell(g, failed(scaling.ReasonUnreadable, fmt.Sprintf("query server %q: not answered as one with %d like it, and there was no time to ask for each", r.config.Name, len(g.wants)-1)))
+	}
+	first, second := g.halves()
+	fine := r.half(first)
+	fine = r.half(second) && fine
+	if fine {
+		r.beWary(r.now, key, len(second.wants), "")
+	}
+	return fine
+}
+
+// half answers a part of a group that was split.
+func (r *reading) half(g *group) bool {
+	fine := r.answer(g)
+	if !fine && len(g.wants) == 1 {
+		r.beWary(r.now, "", 0, g.wants[0].text())
+	}
+	return fine
+}
+
+func (r *reading) maySplit(shape string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.asked[shape] += 2
+	return r.asked[shape] <= splits
 }
