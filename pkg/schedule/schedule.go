@@ -26,8 +26,9 @@ type Window struct {
 	zone       *time.Location
 }
 
-// horizon is how far away the next change of a window may be.
-const horizon = 5 * 366 * 24 * time.Hour
+// maxTies is how often in a row start may fire with end before the window counts as
+// one that never ends.
+const maxTies = 3000
 
 // Parse returns the window from when start fires until when end does, read on the
 // clocks of timeZone, a name of the IANA database; empty for UTC.
@@ -42,6 +43,9 @@ func Parse(name, start, end, timeZone string) (Window, error) {
 	}
 	if *w.start == *w.end {
 		return Window{}, fmt.Errorf("end: %q fires whenever start, %q, does; the window would have no length", end, start)
+	}
+	if w.nextEnd(longAgo()).IsZero() {
+		return Window{}, fmt.Errorf("end: %q never fires without start, %q; the window would not end", end, start)
 	}
 	if timeZone == "Local" {
 		return Window{}, fmt.Errorf(`timeZone: "Local" differs from machine to machine; want a name of the IANA database, for example Europe/Berlin`)
@@ -67,8 +71,7 @@ func parse(expression string) (*cron.SpecSchedule, error) {
 		return nil, fmt.Errorf("%q: want five fields: minute, hour, day of month, month, day of week", expression)
 	}
 	s.Location = time.UTC
-	// The five years from here on have a 29 February.
-	if s.Next(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)).IsZero() {
+	if s.Next(longAgo()).IsZero() {
 		return nil, fmt.Errorf("%q never fires", expression)
 	}
 	return s, nil
@@ -107,13 +110,17 @@ func (w Window) Until(now time.Time) time.Time {
 
 // nextEnd is when end next fires without start.
 func (w Window) nextEnd(clock time.Time) time.Time {
-	for end := w.end.Next(clock); !end.IsZero() && end.Sub(clock) < horizon; end = w.end.Next(end) {
-		if !w.start.Next(end.Add(-time.Second)).Equal(end) {
+	end := clock
+	for range maxTies {
+		if end = w.end.Next(end); end.IsZero() || !w.start.Next(end.Add(-time.Second)).Equal(end) {
 			return end
 		}
 	}
 	return time.Time{}
 }
+
+// longAgo begins five years with a 29 February, as far as expressions are searched.
+func longAgo() time.Time { return time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) }
 
 // reached is the latest time the clocks of t's zone have shown on the way to t, as
 // if it was UTC: it never goes back, even where clocks do.
