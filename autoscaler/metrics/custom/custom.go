@@ -8,13 +8,13 @@ import (
 	"time"
 
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/metrics/pkg/apis/custom_metrics/v1beta2"
 	customclient "k8s.io/metrics/pkg/client/custom_metrics"
 
+	"github.com/plimsoll-k8s/plimsoll/autoscaler/metrics/failure"
 	"github.com/plimsoll-k8s/plimsoll/autoscaler/metrics/inflight"
 	"github.com/plimsoll-k8s/plimsoll/autoscaler/metrics/quantity"
 	"github.com/plimsoll-k8s/plimsoll/autoscaler/metrics/source"
@@ -23,6 +23,7 @@ import (
 )
 
 const (
+	api = "custom.metrics.k8s.io"
 	// Concurrency is how many requests are in flight at most, for pods and for
 	// objects together.
 	Concurrency = 8
@@ -96,7 +97,7 @@ func (s podsSource) samples(q *source.Query) (map[string]scaling.PodReading, err
 	}
 	list, err := s.client.NamespacedMetrics(q.Namespace).GetForObjects(schema.GroupKind{Kind: "Pod"}, q.Selector, metric.Name, selector)
 	if err != nil {
-		return nil, fmt.Errorf("get metric %s of pods: %w", metric.Name, err)
+		return nil, err
 	}
 	if list == nil || len(list.Items) == 0 {
 		return nil, nil
@@ -123,9 +124,9 @@ func window(v *v1beta2.MetricValue) time.Duration {
 func ofPods(q *source.Query, samples map[string]scaling.PodReading, err error) scaling.Metric {
 	switch {
 	case err != nil:
-		return failed(err)
+		return failure.Of(api, fmt.Sprintf("get metric %s of pods", q.Spec.Pods.Metric.Name), err)
 	case samples == nil:
-		return source.Unknown(scaling.ReasonNoData, "custom.metrics.k8s.io has no value of the metric for any of the pods")
+		return source.Unknown(scaling.ReasonNoData, api+" has no value of the metric for any of the pods")
 	}
 	m := scaling.Metric{PerPod: true, Pods: make([]scaling.PodReading, len(q.Pods))}
 	for i, pod := range q.Pods {
@@ -154,7 +155,7 @@ func (s objectSource) Read(ctx context.Context, _ time.Time, queries []source.Qu
 	inflight.Do(ctx, s.calls, len(groups),
 		func(i int) (*v1beta2.MetricValue, error) { return s.value(&queries[groups[i][0]]) },
 		func(i int, v *v1beta2.MetricValue, err error) {
-			m := ofObject(v, err)
+			m := ofObject(queries[groups[i][0]].Spec.Object, v, err)
 			for _, q := range groups[i] {
 				answer(q, m)
 			}
@@ -175,11 +176,7 @@ func (s objectSource) value(q *source.Query) (*v1beta2.MetricValue, error) {
 		name = q.Namespace
 		scope = func(string) customclient.MetricsInterface { return s.client.RootScopedMetrics() }
 	}
-	v, err := scope(q.Namespace).GetForObject(kind, name, object.Metric.Name, selector)
-	if err != nil {
-		return nil, fmt.Errorf("get metric %s of %s %s: %w", object.Metric.Name, kind, name, err)
-	}
-	return v, nil
+	return scope(q.Namespace).GetForObject(kind, name, object.Metric.Name, selector)
 }
 
 func kindOf(object *autoscalingv2.ObjectMetricSource) schema.GroupKind {
@@ -188,12 +185,12 @@ func kindOf(object *autoscalingv2.ObjectMetricSource) schema.GroupKind {
 
 func isNamespace(kind schema.GroupKind) bool { return kind == schema.GroupKind{Kind: "Namespace"} }
 
-func ofObject(v *v1beta2.MetricValue, err error) scaling.Metric {
+func ofObject(o *autoscalingv2.ObjectMetricSource, v *v1beta2.MetricValue, err error) scaling.Metric {
 	switch {
 	case err != nil:
-		return failed(err)
+		return failure.Of(api, fmt.Sprintf("get metric %s of %s %s", o.Metric.Name, o.DescribedObject.Kind, o.DescribedObject.Name), err)
 	case v == nil:
-		return source.Unknown(scaling.ReasonNoData, "custom.metrics.k8s.io has no value of the metric")
+		return source.Unknown(scaling.ReasonNoData, api+" has no value of the metric")
 	}
 	return quantity.Reading(quantity.Value(&v.Value), v.Timestamp.Time)
 }
@@ -204,13 +201,4 @@ func selectorOf(metric *autoscalingv2.MetricIdentifier) (labels.Selector, error)
 		return labels.Everything(), nil
 	}
 	return metav1.LabelSelectorAsSelector(metric.Selector)
-}
-
-// failed tells a metric that the API does not have from an API that does not
-// answer.
-func failed(err error) scaling.Metric {
-	if apierrors.IsNotFound(err) && !apierrors.IsUnexpectedServerError(err) {
-		return source.Unknown(scaling.ReasonNoData, err.Error())
-	}
-	return source.Unknown(scaling.ReasonUnreadable, err.Error())
 }

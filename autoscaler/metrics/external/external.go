@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/metrics/pkg/apis/external_metrics/v1beta1"
 	externalclient "k8s.io/metrics/pkg/client/external_metrics"
 
+	"github.com/plimsoll-k8s/plimsoll/autoscaler/metrics/failure"
 	"github.com/plimsoll-k8s/plimsoll/autoscaler/metrics/inflight"
 	"github.com/plimsoll-k8s/plimsoll/autoscaler/metrics/quantity"
 	"github.com/plimsoll-k8s/plimsoll/autoscaler/metrics/source"
@@ -20,8 +20,11 @@ import (
 	"github.com/plimsoll-k8s/plimsoll/pkg/scaling"
 )
 
-// Concurrency is how many requests are in flight at most.
-const Concurrency = 8
+const (
+	api = "external.metrics.k8s.io"
+	// Concurrency is how many requests are in flight at most.
+	Concurrency = 8
+)
 
 // Source implements source.Source.
 type Source struct {
@@ -55,7 +58,7 @@ func (s *Source) Read(ctx context.Context, _ time.Time, queries []source.Query, 
 	inflight.Do(ctx, s.calls, len(groups),
 		func(i int) (*v1beta1.ExternalMetricValueList, error) { return s.list(&queries[groups[i][0]]) },
 		func(i int, list *v1beta1.ExternalMetricValueList, err error) {
-			m := reading(list, err)
+			m := reading(queries[groups[i][0]].Spec.External.Metric.Name, list, err)
 			for _, q := range groups[i] {
 				answer(q, m)
 			}
@@ -71,22 +74,16 @@ func (s *Source) list(q *source.Query) (*v1beta1.ExternalMetricValueList, error)
 			return nil, fmt.Errorf("external.metric.selector: %w", err)
 		}
 	}
-	list, err := s.client.NamespacedMetrics(q.Namespace).List(metric.Name, selector)
-	if err != nil {
-		return nil, fmt.Errorf("list external metric %s: %w", metric.Name, err)
-	}
-	return list, nil
+	return s.client.NamespacedMetrics(q.Namespace).List(metric.Name, selector)
 }
 
 // reading adds up the series. The sum is as old as the oldest of them.
-func reading(list *v1beta1.ExternalMetricValueList, err error) scaling.Metric {
+func reading(name string, list *v1beta1.ExternalMetricValueList, err error) scaling.Metric {
 	switch {
-	case apierrors.IsNotFound(err) && !apierrors.IsUnexpectedServerError(err):
-		return source.Unknown(scaling.ReasonNoData, err.Error())
 	case err != nil:
-		return source.Unknown(scaling.ReasonUnreadable, err.Error())
+		return failure.Of(api, "list external metric "+name, err)
 	case list == nil || len(list.Items) == 0:
-		return source.Unknown(scaling.ReasonNoData, "external.metrics.k8s.io has no series of the metric")
+		return source.Unknown(scaling.ReasonNoData, api+" has no series of the metric")
 	}
 	sum, at := 0.0, time.Time{}
 	for i := range list.Items {

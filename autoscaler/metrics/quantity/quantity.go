@@ -11,12 +11,14 @@ import (
 	"github.com/plimsoll-k8s/plimsoll/pkg/scaling"
 )
 
-// maxMilli is the greatest number of thousandths that Milli returns: the next
-// whole unit would overflow.
-const maxMilli = math.MaxInt64 / 1000
+const (
+	maxMilli = math.MaxInt64 / 1000 // in units: the next whole unit overflows an int64 of thousandths
+	maxExact = 1 << 53 / 1000       // in units: up to here a float64 has all thousandths
+)
 
-// Milli is q in thousandths, rounded up as the HorizontalPodAutoscaler does, and
-// whether it is a measurement: it is none if it is negative or overflows.
+// Milli is q in thousandths, rounded away from 0 as the HorizontalPodAutoscaler
+// does, and whether it is a measurement: it is none if it is negative or
+// overflows.
 func Milli(q *resource.Quantity) (milli int64, valid bool) {
 	if q.Sign() < 0 || q.CmpInt64(maxMilli) > 0 {
 		return 0, false
@@ -24,9 +26,10 @@ func Milli(q *resource.Quantity) (milli int64, valid bool) {
 	return q.MilliValue(), true
 }
 
-// Value is q as a number, in whole thousandths where they fit; q may be negative.
+// Value is q as a number, rounded like Milli where a float64 has thousandths. It
+// may be negative.
 func Value(q *resource.Quantity) float64 {
-	if q.CmpInt64(maxMilli) > 0 || q.CmpInt64(-maxMilli) < 0 {
+	if q.CmpInt64(maxExact) > 0 || q.CmpInt64(-maxExact) < 0 {
 		return q.AsApproximateFloat64()
 	}
 	return float64(q.MilliValue()) / 1000

@@ -5,6 +5,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/plimsoll-k8s/plimsoll/autoscaler/metrics/failure"
 	"github.com/plimsoll-k8s/plimsoll/autoscaler/metrics/inflight"
 	"github.com/plimsoll-k8s/plimsoll/autoscaler/metrics/source"
 )
@@ -111,5 +112,5 @@ func (c cluster) cheaper(now time.Time, lists, pods int) bool {
 // be made, though others may: not that there is no such API.
 func refused(err error) bool {
 	return apierrors.IsForbidden(err) || apierrors.IsMethodNotSupported(err) ||
-		apierrors.IsNotFound(err) && !apierrors.IsUnexpectedServerError(err)
+		apierrors.IsNotFound(err) && !failure.Absent(err)
 }

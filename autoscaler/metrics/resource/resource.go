@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metricsclient "k8s.io/metrics/pkg/client/clientset/versioned/typed/metrics/v1beta1"
 
+	"github.com/plimsoll-k8s/plimsoll/autoscaler/metrics/failure"
 	"github.com/plimsoll-k8s/plimsoll/autoscaler/metrics/inflight"
 	"github.com/plimsoll-k8s/plimsoll/autoscaler/metrics/source"
 	"github.com/plimsoll-k8s/plimsoll/pkg/apis/autoscaling/v1alpha1"
@@ -21,6 +22,7 @@ import (
 )
 
 const (
+	api = "metrics.k8s.io"
 	// Concurrency is how many lists are in flight at most, for both sources
 	// together.
 	Concurrency = 8
@@ -92,7 +94,7 @@ func (s *reading) Read(ctx context.Context, now time.Time, queries []source.Quer
 	done := func(l list, samples *samples, err error) {
 		for _, i := range l.queries {
 			if err != nil {
-				answer(i, source.Unknown(scaling.ReasonUnreadable, fmt.Sprintf("list pod metrics: %v", err)))
+				answer(i, source.Unknown(scaling.ReasonUnreadable, failure.Text(api, "list pod metrics", err)))
 				continue
 			}
 			answer(i, metric(&queries[i], s.wanted(&queries[i]), samples))
@@ -148,7 +150,7 @@ func metric(q *source.Query, w wanted, from *samples) scaling.Metric {
 	case len(q.Pods) == 0 || sampled > 0:
 		return m
 	case found == 0:
-		return source.Unknown(scaling.ReasonNoData, fmt.Sprintf("metrics.k8s.io has no sample of any of %d pods", len(q.Pods)))
+		return source.Unknown(scaling.ReasonNoData, fmt.Sprintf("%s has no sample of any of %d pods", api, len(q.Pods)))
 	}
 	return source.Unknown(scaling.ReasonNoData, fmt.Sprintf("none of the samples of %d pods has a valid use of %s", found, w))
 }
