@@ -3,6 +3,7 @@ package controlplane
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"k8s.io/component-base/configz"
@@ -11,33 +12,35 @@ import (
 	"k8s.io/kubernetes/cmd/kube-controller-manager/names"
 )
 
-// controllers are the ones a cluster of stateless and stateful workloads on simulated nodes
+// defaultControllers are the ones a cluster of stateless and stateful workloads on simulated nodes
 // needs. Volumes, certificates and cloud stay out: nothing here uses them.
-var controllers = []string{
-	names.DeploymentController,
-	names.ReplicaSetController,
-	names.StatefulSetController,
-	names.DaemonSetController,
-	names.JobController,
-	names.CronJobController,
-	names.TTLAfterFinishedController,
-	names.NamespaceController,
-	names.GarbageCollectorController,
-	names.PodGarbageCollectorController,
-	names.DisruptionController,
-	names.EndpointSliceController,
-	names.NodeLifecycleController,
-	names.TaintEvictionController,
-	names.ServiceAccountController,
-	names.ServiceAccountTokenController,
-	names.RootCACertificatePublisherController,
-	names.ClusterRoleAggregationController,
-	names.ResourceClaimController,
+func defaultControllers() []string {
+	return []string{
+		names.DeploymentController,
+		names.ReplicaSetController,
+		names.StatefulSetController,
+		names.DaemonSetController,
+		names.JobController,
+		names.CronJobController,
+		names.TTLAfterFinishedController,
+		names.NamespaceController,
+		names.GarbageCollectorController,
+		names.PodGarbageCollectorController,
+		names.DisruptionController,
+		names.EndpointSliceController,
+		names.NodeLifecycleController,
+		names.TaintEvictionController,
+		names.ServiceAccountController,
+		names.ServiceAccountTokenController,
+		names.RootCACertificatePublisherController,
+		names.ClusterRoleAggregationController,
+		names.ResourceClaimController,
+	}
 }
 
 // startControllers runs kube-controller-manager until ctx ends.
 func startControllers(ctx context.Context, cfg Config, pki *pki, kubeconfig string) (*component, error) {
-	enabled := append([]string(nil), controllers...)
+	enabled := slices.Clone(cfg.Controllers)
 	args := []string{
 		"--kubeconfig=" + kubeconfig,
 		"--leader-elect=false",

@@ -47,6 +47,10 @@ type Config struct {
 	// PodEvictionDelay is how long pods stay on a node that is not ready, rounded up to
 	// whole seconds. Default 300 s, as kube-apiserver.
 	PodEvictionDelay time.Duration
+	// Controllers are the ones of kube-controller-manager to run, by name; the service account
+	// controller must be among them, for Start waits for its work. Default: those that a cluster of
+	// workloads on simulated nodes needs.
+	Controllers []string
 	// FeatureGates hold for every component in this process until the control plane has ended;
 	// then they are as before.
 	FeatureGates map[string]bool
@@ -317,6 +321,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.PodEvictionDelay == 0 {
 		c.PodEvictionDelay = 300 * time.Second
+	}
+	if c.Controllers == nil {
+		c.Controllers = defaultControllers()
 	}
 	return c
 }
