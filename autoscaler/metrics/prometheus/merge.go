@@ -49,7 +49,8 @@ type group struct {
 // no longer than so many bytes, each in as few groups as one pass finds.
 func groups(wants []*want, most, length int) []*group {
 	slices.SortFunc(wants, func(a, b *want) int {
-		return slices.Compare(a.request.shape.values, b.request.shape.values)
+		one, other := a.request.shape, b.request.shape
+		return cmp.Or(strings.Compare(one.pivotValue(), other.pivotValue()), slices.Compare(one.values, other.values))
 	})
 	var all []*group
 	for len(wants) > 0 {
@@ -128,9 +129,23 @@ func mergedText(source string, names []string, values map[string]string) string 
 	return expr.String()
 }
 
-// halves divides a group.
+// halves divides a group, between two namespaces if there are two. A query for
+// two labels selects every combination of their values, also of requests that are
+// not in the group; with namespaces apart, those of one namespace do not get into
+// the groups of others.
 func (g *group) halves() (*group, *group) {
+	pivot := func(i int) string { return g.wants[i].request.shape.pivotValue() }
 	n := len(g.wants) / 2
+	for d := range n + 1 {
+		if n-d > 0 && pivot(n-d-1) != pivot(n-d) {
+			n -= d
+			break
+		}
+		if n+d < len(g.wants) && pivot(n+d-1) != pivot(n+d) {
+			n += d
+			break
+		}
+	}
 	return newGroup(g.wants[:n]), newGroup(g.wants[n:])
 }
 

@@ -49,12 +49,12 @@ func planFor(query, namespace string, perPod bool, config *Server, confined bool
 	case confined && !isConfined(text, config.NamespaceLabel, namespace):
 		return refusedPlan(ReasonInvalidQuery, "the query cannot be confined to its namespace")
 	}
-	p := &plan{value: requestFor(text, namespace)}
+	p := &plan{value: requestFor(text, namespace, config)}
 	if s := p.value.shape; s != nil && s.otherwise != nil {
 		expr, _ = defaulted(expr)
 	}
 	if age := ageQuery(expr, perPod, config.PodLabel); age != "" {
-		p.age = requestFor(age, namespace)
+		p.age = requestFor(age, namespace, config)
 	}
 	return p
 }
@@ -64,10 +64,10 @@ func refusedPlan(reason, message string) *plan {
 }
 
 // requestFor parses again: shapes are taken from what is sent.
-func requestFor(text, confined string) *request {
+func requestFor(text, confined string, config *Server) *request {
 	r := &request{text: text, confined: confined}
 	if expr, err := parse(text); err == nil {
-		r.shape = shapeOf(expr)
+		r.shape = shapeOf(expr, config.NamespaceLabel)
 	}
 	return r
 }

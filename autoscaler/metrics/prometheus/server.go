@@ -3,6 +3,8 @@ package prometheus
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -32,7 +34,8 @@ type server struct {
 
 	mu sync.Mutex
 	// small are the shapes of which fewer have to be merged, by key; solo the
-	// requests that failed alone when a merged query had failed, by text.
+	// requests that failed alone when a merged query had failed, by text, and
+	// their places.
 	small map[string]limit
 	solo  map[string]time.Time
 	probe int // how many have been sent
@@ -100,19 +103,16 @@ func (s *server) merge(now time.Time, wants []*want) (all []*group) {
 	s.forget(now)
 	shaped, alone := byShape(wants)
 	for _, of := range shaped {
-		together := make([]*want, 0, len(of))
-		for _, w := range of {
-			if _, found := s.solo[w.text()]; found {
-				alone = append(alone, w)
-			} else {
-				together = append(together, w)
-			}
-		}
 		most := maxMerged
 		if l, found := s.small[of[0].request.shape.key]; found {
 			most = l.most
 		}
+		together, apart, solo := s.sortOut(of)
 		all = append(all, groups(together, most, s.config.MaxQueryLength)...)
+		for _, place := range slices.Sorted(maps.Keys(apart)) {
+			all = append(all, groups(apart[place], most, s.config.MaxQueryLength)...)
+		}
+		alone = append(alone, solo...)
 	}
 	for _, w := range alone {
 		all = append(all, newGroup([]*want{w}))
@@ -123,6 +123,23 @@ func (s *server) merge(now time.Time, wants []*want) (all []*group) {
 	}
 	s.metrics.merged.WithLabelValues(s.config.Name).Set(float64(waiting - len(all)))
 	return all
+}
+
+// sortOut keeps apart what could not be merged: requests that failed alone, and
+// the others of their namespaces, whose combinations would select the same series.
+func (s *server) sortOut(wants []*want) (together []*want, apart map[string][]*want, solo []*want) {
+	apart = map[string][]*want{}
+	for _, w := range wants {
+		place := w.request.shape.place()
+		if _, found := s.solo[w.text()]; found {
+			solo = append(solo, w)
+		} else if _, found := s.solo[place]; found {
+			apart[place] = append(apart[place], w)
+		} else {
+			together = append(together, w)
+		}
+	}
+	return together, apart, solo
 }
 
 func (s *server) forget(now time.Time) {
@@ -138,17 +155,23 @@ func (s *server) forget(now time.Time) {
 	}
 }
 
-// beWary remembers what could not be merged.
-func (s *server) beWary(now time.Time, shape string, most int, text string) {
+// mergeFewer remembers of a shape how many may be merged.
+func (s *server) mergeFewer(now time.Time, shape string, most int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if most > 0 && len(s.small) < maxWary {
-		if l, found := s.small[shape]; !found || most < l.most {
-			s.small[shape] = limit{most, now.Add(wary)}
-		}
+	l, found := s.small[shape]
+	if len(s.small) < maxWary && (!found || most < l.most) {
+		s.small[shape] = limit{most, now.Add(wary)}
 	}
-	if text != "" && len(s.solo) < maxWary {
-		s.solo[text] = now.Add(wary)
+}
+
+// keepApart remembers a request that failed.
+func (s *server) keepApart(now time.Time, w *want) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.solo) < maxWary {
+		s.solo[w.text()] = now.Add(wary)
+		s.solo[w.request.shape.place()] = now.Add(wary)
 	}
 }
 
@@ -244,14 +267,14 @@ func (r *reading) ask(g *group) reply {
 func (r *reading) split(g *group, answer reply) bool {
 	key := g.wants[0].request.shape.key
 	if r.ctx.Err() != nil || !r.maySplit(key) {
-		r.beWary(r.now, key, max(len(g.wants)/2, 1), "")
+		r.mergeFewer(r.now, key, max(len(g.wants)/2, 1))
 		return r.tell(g, failed(scaling.ReasonUnreadable, fmt.Sprintf("query server %q: not answered as one with %d like it, and there was no time to ask for each", r.config.Name, len(g.wants)-1)))
 	}
 	first, second := g.halves()
 	fine := r.half(first)
 	fine = r.half(second) && fine
 	if fine {
-		r.beWary(r.now, key, len(second.wants), "")
+		r.mergeFewer(r.now, key, max(len(first.wants), len(second.wants)))
 	}
 	return fine
 }
@@ -260,7 +283,7 @@ func (r *reading) split(g *group, answer reply) bool {
 func (r *reading) half(g *group) bool {
 	fine := r.answer(g)
 	if !fine && len(g.wants) == 1 {
-		r.beWary(r.now, "", 0, g.wants[0].text())
+		r.keepApart(r.now, g.wants[0])
 	}
 	return fine
 }

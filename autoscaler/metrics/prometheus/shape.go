@@ -1,7 +1,6 @@
 package prometheus
 
 import (
-	"math/bits"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -21,12 +20,21 @@ type shape struct {
 	// labels are those that may differ, in alphabetical order; values are this
 	// query's.
 	labels, values []string
+	// pivot is the place of the label by which trouble is told apart: the
+	// namespace, if it is among them.
+	pivot int
 	// kept are the labels, by their place in labels, that the answer to the query
 	// alone has.
 	kept mask
 	// otherwise is the answer if there is no other, of `x or vector(otherwise)`.
 	otherwise *float64
 }
+
+// pivotValue is the namespace, or what comes nearest.
+func (s *shape) pivotValue() string { return s.values[s.pivot] }
+
+// place names all requests of a shape and a namespace.
+func (s *shape) place() string { return s.key + "\n" + s.pivotValue() }
 
 // mask is a set of places in a list of at most 64.
 type mask uint64
@@ -37,7 +45,7 @@ func (m mask) has(i int) bool { return m&(1<<i) != 0 }
 
 // shapeOf finds the shape of a query, or nil if it has to be asked alone. The
 // expression is modified.
-func shapeOf(expr parser.Expr) *shape {
+func shapeOf(expr parser.Expr, namespaceLabel string) *shape {
 	s := &shape{}
 	if merged, otherwise := defaulted(expr); merged != nil {
 		expr, s.otherwise = merged, otherwise
@@ -65,6 +73,7 @@ func shapeOf(expr parser.Expr) *shape {
 	if len(s.labels) == 0 {
 		return nil
 	}
+	s.pivot = max(slices.Index(s.labels, namespaceLabel), 0)
 	s.source = expr.String()
 	s.values = hollow(expr, s.labels)
 	s.key = strings.Join(s.labels, ",") + "\n" + expr.String()
@@ -334,5 +343,3 @@ func spread(expr parser.Expr, names []string) {
 func without(list, names []string) []string {
 	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return slices.Contains(names, s) })
 }
-
-func (m mask) count() int { return bits.OnesCount64(uint64(m)) }
