@@ -3,6 +3,7 @@ package resource
 import (
 	"context"
 	"errors"
+	"io"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
@@ -58,5 +59,6 @@ func (c streaming) list(ctx context.Context, s scope, from string, add func(*met
 		return "", err
 	}
 	next, err := decode(body, add)
+	_, _ = io.CopyN(io.Discard, body, 512) // a connection is used again if its answer was read to the end
 	return next, errors.Join(err, body.Close())
 }

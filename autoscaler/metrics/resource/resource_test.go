@@ -22,9 +22,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
 	"k8s.io/client-go/rest"
 	clienttesting "k8s.io/client-go/testing"
 	metricsv1beta1 "k8s.io/metrics/pkg/apis/metrics/v1beta1"
+	"k8s.io/metrics/pkg/client/clientset/versioned/scheme"
 	metricsclient "k8s.io/metrics/pkg/client/clientset/versioned/typed/metrics/v1beta1"
 	metricsfake "k8s.io/metrics/pkg/client/clientset/versioned/typed/metrics/v1beta1/fake"
 
@@ -122,17 +124,14 @@ func (a *api) client(t testing.TB) metricsclient.PodMetricsesGetter {
 	return client
 }
 
+// encodeProtobuf encodes as an API server does.
 func encodeProtobuf(list *metricsv1beta1.PodMetricsList) []byte {
-	raw, err := list.Marshal()
+	encoder := protobuf.NewSerializerWithOptions(scheme.Scheme, scheme.Scheme, protobuf.SerializerOptions{StreamingCollectionsEncoding: true})
+	b, err := runtime.Encode(scheme.Codecs.EncoderForVersion(encoder, metricsv1beta1.SchemeGroupVersion), list)
 	if err != nil {
 		panic(err)
 	}
-	unknown := runtime.Unknown{TypeMeta: runtime.TypeMeta{APIVersion: "metrics.k8s.io/v1beta1", Kind: "PodMetricsList"}, Raw: raw}
-	b, err := unknown.Marshal()
-	if err != nil {
-		panic(err)
-	}
-	return append([]byte("k8s\x00"), b...)
+	return b
 }
 
 func encodeJSON(list *metricsv1beta1.PodMetricsList) []byte {
