@@ -1,31 +1,26 @@
-// Package controller runs the autoscaler on a cluster: it watches
-// WorkloadAutoscaler objects and, once a period for each, reads the workload and
-// its metrics, has package decision decide, writes the scale subresource and
-// says in status and events what it did. It holds the only clock and all the
-// I/O; every decision is made in pure packages.
+// Package controller runs the autoscaler on a cluster: once a period it reads the
+// workloads of all objects and their metrics, those of one source together, has
+// package decision decide on each as soon as its metrics are there, has an
+// actuator set the replicas, and says in status and events what it did. It holds
+// the only clock and all the I/O; every decision is made in pure packages.
 package controller
 
 import (
 	"context"
-	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/scale"
 	"k8s.io/client-go/tools/events"
-	"k8s.io/klog/v2"
-	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/builder"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-	ctrlcontroller "sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/predicate"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/plimsoll-k8s/plimsoll/autoscaler/actuators/actuator"
 	"github.com/plimsoll-k8s/plimsoll/autoscaler/limits"
 	"github.com/plimsoll-k8s/plimsoll/autoscaler/metrics/source"
+	"github.com/plimsoll-k8s/plimsoll/autoscaler/pods"
+	"github.com/plimsoll-k8s/plimsoll/autoscaler/rivals"
+	"github.com/plimsoll-k8s/plimsoll/autoscaler/workloads"
 	"github.com/plimsoll-k8s/plimsoll/pkg/apis/autoscaling/v1alpha1"
 	"github.com/plimsoll-k8s/plimsoll/pkg/scaling"
 )
@@ -33,135 +28,225 @@ import (
 // Name is the controller's name in events, logs and metrics.
 const Name = "plimsoll-autoscaler"
 
-// An evaluation, all of its requests together, may take this long. A workload
-// whose servers do not answer occupies one worker for no longer.
-const evaluationTimeout = 15 * time.Second
-
-// Config is what a Reconciler works with. Every field is required.
+// Config is what a Controller works with.
 type Config struct {
-	// Client reads objects and pods, from a cache, and writes status.
-	Client client.Client
-	// Live reads objects past the cache, to retry a status write that conflicts.
-	Live client.Reader
-	// Mapper finds the resource of a kind.
-	Mapper meta.RESTMapper
-	// Scales reads and writes scale subresources.
-	Scales scale.ScalesGetter
-	// Sources are the sources of metrics by the type they read.
-	Sources map[v1alpha1.MetricSourceType]source.Source
-	// Policy decides.
-	Policy scaling.Policy
-	// Events takes events.
+	// Objects are the objects to evaluate.
+	Objects Objects
+	// Workloads finds the workloads they refer to.
+	Workloads Workloads
+	// Rivals knows who else sets the replicas of a workload.
+	Rivals *rivals.Index
+	// Sources are the sources of metrics by name.
+	Sources map[string]source.Source
+	// Policies make the policies, by name.
+	Policies map[string]scaling.Factory
+	// Limiters limit what policies want, in this order.
+	Limiters []limits.Limiter
+	// Actuator sets replicas.
+	Actuator actuator.Actuator
+	// DryRun treats every object as if its mode were Recommend.
+	DryRun bool
+	// Statuses writes the status of objects; nil to write none.
+	Statuses StatusWriter
+	// Events takes events; nil for none.
 	Events events.EventRecorder
+	// Observe is told of every evaluation; nil for nobody.
+	Observe func(key types.NamespacedName, s v1alpha1.WorkloadAutoscalerStatus)
 	// Metrics takes the controller's own metrics.
 	Metrics *Metrics
 	// Period is the time from one evaluation of an object to the next, more
 	// than 0.
 	Period time.Duration
+	// Workers is how many workloads are decided on and set at a time, 1 or more.
+	Workers int
+	// DownscaleStabilization is the scale-down window of objects that say
+	// nothing of one, 0 or more; Tolerance their tolerance, 0 to 1.
+	DownscaleStabilization time.Duration
+	Tolerance              float64
+	// StatusRefresh is how long a status may show figures that have moved since,
+	// if nothing else has changed; 0 or more.
+	StatusRefresh time.Duration
 	// Now is the clock.
 	Now func() time.Time
 }
 
-// Reconciler evaluates WorkloadAutoscaler objects.
-type Reconciler struct {
+// Objects are the objects to evaluate. What Get returns must not be modified.
+type Objects interface {
+	Keys() []types.NamespacedName
+	Get(key types.NamespacedName) (*v1alpha1.WorkloadAutoscaler, bool)
+}
+
+// Workloads finds workloads and their pods; *workloads.Reader does.
+type Workloads interface {
+	// IsLocal reports whether Read needs no request for such a workload.
+	IsLocal(ref v1alpha1.ScaleTargetRef) bool
+	Read(ctx context.Context, namespace string, ref v1alpha1.ScaleTargetRef) (workloads.Workload, error)
+	Pods(w workloads.Workload, selection v1alpha1.PodSelection) []*pods.Pod
+}
+
+// Controller evaluates WorkloadAutoscaler objects.
+type Controller struct {
 	Config
 
-	mu sync.Mutex
-	// histories remember what was recommended to whom; by UID, so that an
-	// object created anew does not inherit.
-	histories map[types.NamespacedName]remembered
+	// changed holds the objects to evaluate before the next period.
+	changed chan types.NamespacedName
+	ready   chan *evaluation
+	writes  *statusQueue
+
+	mu      sync.Mutex
+	objects map[types.NamespacedName]*object
 }
 
-type remembered struct {
-	uid     types.UID
-	history limits.History
+// object is what is remembered of an object from one evaluation to the next. An
+// evaluation owns it while busy is set.
+type object struct {
+	uid        types.UID
+	generation int64
+	compiled   *compiled
+	memory
+	// status is the newest status, written or not; shown is the same for those who
+	// do not own the object.
+	status v1alpha1.WorkloadAutoscalerStatus
+	shown  *v1alpha1.WorkloadAutoscalerStatus
+	busy   bool
+	// again says that the object has changed during an evaluation.
+	again bool
 }
 
-var _ reconcile.Reconciler = (*Reconciler)(nil)
-
-// New returns a Reconciler. It starts nothing.
-func New(config Config) *Reconciler {
-	return &Reconciler{Config: config, histories: map[types.NamespacedName]remembered{}}
+// New returns a Controller. It starts nothing.
+func New(config Config) *Controller {
+	c := &Controller{
+		Config:  config,
+		changed: make(chan types.NamespacedName, changedAtOnce),
+		ready:   make(chan *evaluation),
+		objects: map[types.NamespacedName]*object{},
+	}
+	c.writes = newStatusQueue(config.Now, config.StatusRefresh)
+	return c
 }
 
-// SetupWithManager has the manager call the Reconciler with the given number of
-// workers, 1 or more. An object is evaluated as soon as its spec changes, and
-// every period.
-func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int) error {
-	specChanged := builder.WithPredicates(predicate.GenerationChangedPredicate{})
-	skipNameValidation := true // one process may run the controller several times in turn
-	return ctrl.NewControllerManagedBy(mgr).
-		Named(Name).
-		For(&v1alpha1.WorkloadAutoscaler{}, specChanged).
-		WithOptions(ctrlcontroller.Options{MaxConcurrentReconciles: workers, SkipNameValidation: &skipNameValidation}).
-		Complete(r)
+// changedAtOnce is how many changed objects may wait to be evaluated at once;
+// more wait for the next period.
+const changedAtOnce = 10_000
+
+// Changed has an object evaluated soon. It does not block.
+func (c *Controller) Changed(key types.NamespacedName) {
+	select {
+	case c.changed <- key:
+	default:
+	}
 }
 
-// Reconcile implements reconcile.Reconciler: one evaluation. It returns no
-// error: whatever goes wrong with an object is in its status, and it is tried
-// again after a period like any other.
-func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
-	start := r.Now()
-	logger := klog.FromContext(ctx)
-	ctx, cancel := context.WithTimeout(ctx, evaluationTimeout)
-	defer cancel()
+// gather is how long changes of objects are gathered, so that many at once are
+// evaluated together.
+const gather = 50 * time.Millisecond
 
-	var wa v1alpha1.WorkloadAutoscaler
-	err := r.Client.Get(ctx, req.NamespacedName, &wa)
+// Run evaluates until ctx ends, and returns when everything it started has ended.
+func (c *Controller) Run(ctx context.Context) error {
+	var all sync.WaitGroup
+	for range c.Workers {
+		all.Go(func() { c.work(ctx) })
+	}
+	if c.Statuses != nil {
+		for range statusWriters {
+			all.Go(func() { c.writes.run(ctx, c.Statuses, c.Metrics) })
+		}
+	}
+	ticker := time.NewTicker(c.Period)
+	defer ticker.Stop()
+	all.Go(func() { c.round(ctx, c.Objects.Keys(), true) })
+	for {
+		select {
+		case <-ctx.Done():
+			all.Wait()
+			return nil
+		case <-ticker.C:
+			all.Go(func() { c.round(ctx, c.Objects.Keys(), true) })
+		case key := <-c.changed:
+			keys := c.gather(ctx, key)
+			all.Go(func() { c.round(ctx, keys, false) })
+		}
+	}
+}
+
+// gather returns the objects that change within a moment from now.
+func (c *Controller) gather(ctx context.Context, first types.NamespacedName) []types.NamespacedName {
+	keys := map[types.NamespacedName]bool{first: true}
+	timer := time.NewTimer(gather)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+			return slices.Collect(maps.Keys(keys))
+		case key := <-c.changed:
+			keys[key] = true
+		}
+	}
+}
+
+// take returns what is remembered of an object, made ready for its present
+// generation, and marks it busy; nil if there is nothing to evaluate.
+func (c *Controller) take(key types.NamespacedName, now time.Time) (*v1alpha1.WorkloadAutoscaler, *object) {
+	wa, found := c.Objects.Get(key)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	o := c.objects[key]
+	if !found || wa.DeletionTimestamp != nil {
+		if o != nil && !o.busy {
+			delete(c.objects, key)
+		}
+		return nil, nil
+	}
 	switch {
-	case apierrors.IsNotFound(err):
-		r.forget(req.NamespacedName)
-		return reconcile.Result{}, nil
-	case err != nil:
-		logger.Error(err, "Reading the object failed")
-		return r.again(start), nil
-	case wa.DeletionTimestamp != nil:
-		return r.again(start), nil
+	case o != nil && o.busy:
+		o.again = true
+		c.Metrics.skipped.Inc()
+		return nil, nil
+	case o == nil || o.uid != wa.UID:
+		o = &object{uid: wa.UID, memory: recall(now, wa), status: wa.Status}
+		c.objects[key] = o
 	}
-
-	e := r.evaluate(ctx, start, &wa)
-	if errors.Is(ctx.Err(), context.Canceled) {
-		return r.again(start), nil // stopping: what failed says nothing of the object
+	if o.compiled == nil || o.generation != wa.Generation {
+		o.compiled = compile(wa, c.Policies, c.DownscaleStabilization, c.Tolerance)
+		o.generation = wa.Generation
 	}
-	r.record(&wa, e)
-	if err := r.writeStatus(ctx, &wa, e); err != nil {
-		logger.Error(err, "Writing the status failed")
-	}
-	r.Metrics.observe(req.NamespacedName, e, r.Now().Sub(start))
-	return r.again(start), nil
+	o.busy, o.again = true, false
+	return wa, o
 }
 
-// again asks for the next evaluation a period after the start of this one.
-func (r *Reconciler) again(start time.Time) reconcile.Result {
-	return reconcile.Result{RequeueAfter: max(r.Period-r.Now().Sub(start), time.Millisecond)}
-}
-
-func (r *Reconciler) forget(key types.NamespacedName) {
-	r.mu.Lock()
-	delete(r.histories, key)
-	r.mu.Unlock()
-	r.Metrics.forget(key)
-}
-
-// history returns what is remembered of the object, or a history made from its
-// status if nothing is.
-func (r *Reconciler) history(now time.Time, wa *v1alpha1.WorkloadAutoscaler, current int32) limits.History {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if m, found := r.histories[client.ObjectKeyFromObject(wa)]; found && m.uid == wa.UID {
-		return m.history
+// release ends an evaluation.
+func (c *Controller) release(key types.NamespacedName, o *object) {
+	shown := o.status
+	c.mu.Lock()
+	o.busy, o.shown = false, &shown
+	again := o.again
+	gone := c.objects[key] != o
+	c.mu.Unlock()
+	if wa, found := c.Objects.Get(key); !gone && (!found || wa.UID != o.uid) {
+		c.mu.Lock()
+		delete(c.objects, key)
+		c.mu.Unlock()
+	} else if again && found && wa.Generation != o.generation {
+		c.Changed(key)
 	}
-	last := wa.Status.LastDecision
-	if last == nil {
-		return limits.Seed(now, current, time.Time{}, 0, 0)
-	}
-	// Times in status are cut to the second: the next one is the earliest that
-	// is surely not too early.
-	return limits.Seed(now, current, last.Time.Add(time.Second), last.Raw, last.Stabilized)
 }
 
-func (r *Reconciler) remember(wa *v1alpha1.WorkloadAutoscaler, h limits.History) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.histories[client.ObjectKeyFromObject(wa)] = remembered{wa.UID, h}
+// forget drops what is remembered of objects that are gone.
+func (c *Controller) forget(keys []types.NamespacedName) {
+	there := make(map[types.NamespacedName]bool, len(keys))
+	for _, key := range keys {
+		there[key] = true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for key, o := range c.objects {
+		if !there[key] && !o.busy {
+			delete(c.objects, key)
+		}
+	}
+	c.writes.forget(there)
 }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

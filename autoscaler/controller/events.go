@@ -7,8 +7,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/plimsoll-k8s/plimsoll/pkg/apis/autoscaling/v1alpha1"
 )
 
 // The reasons of events, besides those shared with conditions; the names are
@@ -43,38 +41,34 @@ func shortened(note string) string {
 	return strings.ToValidUTF8(note[:maxNote-len(ellipsis)], "") + ellipsis
 }
 
-// record emits the events of an evaluation. It must run before the status of wa
-// is brought up to date.
-func (r *Reconciler) record(wa *v1alpha1.WorkloadAutoscaler, e evaluation) {
-	for _, ev := range eventsOf(wa.Status.Conditions, e) {
-		r.Events.Eventf(wa, nil, ev.typ, ev.reason, ev.action, "%s", shortened(ev.note))
-	}
-}
-
 // eventsOf are the events an evaluation gives rise to: every change of replicas
 // and every failed one, and anything else that went wrong when it begins, not
 // again every period. It is pure.
-func eventsOf(before []metav1.Condition, e evaluation) []event {
-	isNew := func(reason string) bool {
-		ready := meta.FindStatusCondition(before, ConditionReady)
-		return ready == nil || ready.Status == metav1.ConditionTrue || ready.Reason != reason
+func eventsOf(before []metav1.Condition, e *evaluation) []event {
+	begins := func(condition, reason string) bool {
+		c := meta.FindStatusCondition(before, condition)
+		return c == nil || c.Reason != reason
 	}
-	v := e.verdict
+	v := &e.verdict
 	switch p := e.problem; {
 	case p.reason != "":
-		if isNew(p.reason) {
+		if begins(ConditionReady, p.reason) {
 			return []event{{corev1.EventTypeWarning, p.reason, actionOf(p), p.message}}
 		}
 	case e.writeError != nil:
 		return []event{{
 			corev1.EventTypeWarning, EventFailedRescale, actionRescale,
-			fmt.Sprintf("New size: %d (was %d); reason: %s; error: %v", v.Limited, e.current, v.Message, e.writeError),
+			fmt.Sprintf("New size: %d (was %d); reason: %s; error: %v", v.Limited, e.current(), v.Message, e.writeError),
 		}}
 	case e.rescaled():
 		return []event{{
 			corev1.EventTypeNormal, EventSuccessfulRescale, actionRescale,
-			fmt.Sprintf("New size: %d (was %d); reason: %s", e.applied, e.current, v.Message),
+			fmt.Sprintf("New size: %d (was %d); reason: %s", e.applied, e.current(), v.Message),
 		}}
+	case e.standstill.condition == ConditionScalingActive:
+		if begins(ConditionScalingActive, e.standstill.reason) {
+			return []event{{corev1.EventTypeWarning, e.standstill.reason, actionCompute, e.standstill.message}}
+		}
 	case v.Asked && !v.Decision.Known:
 		active := meta.FindStatusCondition(before, ConditionScalingActive)
 		if active == nil || active.Status == metav1.ConditionTrue {
