@@ -49,7 +49,7 @@ func TestBadFlagsAreOneClearLineEach(t *testing.T) {
 		"a query in the URL has no name": {[]string{"--prometheus-server", "http://a/?x=y"}, `--prometheus-server: prometheus server "default": URL "http://a/?x=y": must not have user information, a query or a fragment`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cmd := app.NewCommand()
+			cmd := app.New()
 			cmd.SetArgs(c.args)
 			var out bytes.Buffer
 			cmd.SetOut(&out)
@@ -70,7 +70,7 @@ func TestTheREADMEListsEveryFlag(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	usages := app.NewCommand().Flags().FlagUsages()
+	usages := app.New().Flags().FlagUsages()
 	flags := regexp.MustCompile(`--[a-z-]+`).FindAllString(usages, -1)
 	if len(flags) < 10 {
 		t.Fatalf("found only %q in\n%s", flags, usages)

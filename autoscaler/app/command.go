@@ -9,6 +9,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 
+	"github.com/plimsoll-k8s/plimsoll/autoscaler/convert"
 	"github.com/plimsoll-k8s/plimsoll/pkg/buildinfo"
 )
 
@@ -18,11 +19,19 @@ const example = `  # In a cluster, as the shipped manifests run it:
   # Two Prometheus servers; objects name them in metrics[].prometheus.serverName:
   plimsoll-autoscaler --prometheus-server http://prometheus:9090 --prometheus-server long-term=https://thanos.example.com
 
+  # Servers with credentials, TLS and limits of their own, in a file:
+  plimsoll-autoscaler --config /etc/plimsoll/autoscaler.yaml
+
+  # What would it do in place of the HorizontalPodAutoscalers there are?
+  plimsoll-autoscaler --shadow --leader-elect=false
+  curl localhost:8080/shadow?differs=true
+
   # From a workstation, for one namespace, without a lease:
   plimsoll-autoscaler --kubeconfig ~/.kube/config --namespace shop --leader-elect=false -v 2`
 
-// NewCommand returns the autoscaler's command. It runs until its context ends.
-func NewCommand() *cobra.Command {
+// New returns the autoscaler's command, with what the options add. It runs until
+// its context ends.
+func New(extensions ...Option) *cobra.Command {
 	o := DefaultOptions()
 	var kubeconfig string
 	cmd := &cobra.Command{
@@ -44,7 +53,7 @@ Prometheus, and says in each object's status how it came to its number.`,
 			if err != nil {
 				return err
 			}
-			return Run(cmd.Context(), config, o)
+			return Run(cmd.Context(), config, o, extensions...)
 		},
 	}
 	cmd.Flags().StringVar(&kubeconfig, "kubeconfig", "", "Path of a kubeconfig; by default $KUBECONFIG, the cluster this runs in, or ~/.kube/config.")
@@ -52,6 +61,7 @@ Prometheus, and says in each object's status how it came to its number.`,
 	logging := flag.NewFlagSet("", flag.ContinueOnError)
 	klog.InitFlags(logging)
 	cmd.Flags().AddGoFlag(logging.Lookup("v"))
+	cmd.AddCommand(convert.NewCommand())
 	return cmd
 }
 

@@ -28,12 +28,27 @@ type Options struct {
 	SyncPeriod time.Duration
 	// ConcurrentSyncs is how many objects are evaluated at a time.
 	ConcurrentSyncs int
-	// PrometheusServers are the servers objects may refer to, each as name=URL,
+	// ConfigFile is a file that says which Prometheus servers objects may refer to,
+	// and how they are asked; it is read again when it changes. Empty for none.
+	ConfigFile string
+	// PrometheusServers are more servers objects may refer to, each as name=URL,
 	// or as URL for the name "default".
 	PrometheusServers []string
-	// PrometheusBearerTokenFile is a file with a token for all servers; empty for
-	// none.
+	// PrometheusBearerTokenFile is a file with a token for the servers of
+	// PrometheusServers; empty for none.
 	PrometheusBearerTokenFile string
+	// DownscaleStabilization is the scale-down window of objects that do not set
+	// one, and Tolerance the tolerance of those that do not.
+	DownscaleStabilization time.Duration
+	Tolerance              float64
+	// StatusRefresh is how long the figures in a status may be old if nothing else
+	// has changed.
+	StatusRefresh time.Duration
+	// Shadow evaluates existing HorizontalPodAutoscalers instead of our own
+	// objects, and writes nothing.
+	Shadow bool
+	// DryRun treats every object as if its mode were Recommend.
+	DryRun bool
 	// Policies configures the policies.
 	Policies policies.Config
 	// MetricsBindAddress is where /metrics is served as host:port; "0" for
@@ -58,6 +73,9 @@ func DefaultOptions() Options {
 	return Options{
 		SyncPeriod:             15 * time.Second,
 		ConcurrentSyncs:        10,
+		DownscaleStabilization: 5 * time.Minute,
+		Tolerance:              0.1,
+		StatusRefresh:          time.Minute,
 		Policies:               policies.DefaultConfig(),
 		MetricsBindAddress:     ":8080",
 		HealthProbeBindAddress: ":8081",
@@ -72,8 +90,14 @@ func (o *Options) addFlags(fs *pflag.FlagSet) {
 	t := &o.Policies.Target
 	fs.DurationVar(&o.SyncPeriod, "sync-period", o.SyncPeriod, "Time from one evaluation of an object to the next, from 50ms to 1h.")
 	fs.IntVar(&o.ConcurrentSyncs, "concurrent-syncs", o.ConcurrentSyncs, "Objects evaluated at a time, from 1 to 1000.")
+	fs.DurationVar(&o.DownscaleStabilization, "downscale-stabilization", o.DownscaleStabilization, "Scale-down window of objects that do not set behavior.scaleDown.stabilizationWindowSeconds, from 0s to 1h.")
+	fs.Float64Var(&o.Tolerance, "tolerance", o.Tolerance, "Relative distance from the target within which nothing is done, for objects that do not set one, from 0 to 1.")
+	fs.DurationVar(&o.StatusRefresh, "status-refresh", o.StatusRefresh, "How old the figures in a status may be if nothing else has changed, from 0s to 1h.")
+	fs.BoolVar(&o.DryRun, "dry-run", o.DryRun, "Recommend only: say in each status what would be done, and set no replicas.")
+	fs.BoolVar(&o.Shadow, "shadow", o.Shadow, "Evaluate existing HorizontalPodAutoscalers instead of WorkloadAutoscalers, show the difference under /shadow and in metrics, and write nothing.")
+	fs.StringVar(&o.ConfigFile, "config", o.ConfigFile, "File with the Prometheus servers that objects may refer to (kind AutoscalerConfiguration); read again when it changes.")
 	fs.StringArrayVar(&o.PrometheusServers, "prometheus-server", o.PrometheusServers, `Prometheus server that objects may refer to, as name=URL, or as URL for the name "default". Repeatable.`)
-	fs.StringVar(&o.PrometheusBearerTokenFile, "prometheus-bearer-token-file", o.PrometheusBearerTokenFile, "File with a bearer token for all Prometheus servers, read for every query.")
+	fs.StringVar(&o.PrometheusBearerTokenFile, "prometheus-bearer-token-file", o.PrometheusBearerTokenFile, "File with a bearer token for the servers of --prometheus-server, read again when it changes.")
 	fs.DurationVar(&t.CPUInitializationPeriod, "cpu-initialization-period", t.CPUInitializationPeriod, "Time after a pod's start in which its CPU samples count only if taken while it was ready, from 0s to 24h.")
 	fs.DurationVar(&t.InitialReadinessDelay, "initial-readiness-delay", t.InitialReadinessDelay, "Time after a pod's start in which a change to not ready means it has never been ready, from 0s to 24h.")
 	fs.DurationVar(&t.MaxSampleAge, "max-sample-age", t.MaxSampleAge, "Age beyond which a sample counts as missing, from 0s, which is any age, to 24h.")
@@ -94,6 +118,9 @@ func (o Options) Validate() error {
 		durationWithin("sync-period", o.SyncPeriod, 50*time.Millisecond, time.Hour),
 		durationWithin("cpu-initialization-period", t.CPUInitializationPeriod, 0, 24*time.Hour),
 		durationWithin("initial-readiness-delay", t.InitialReadinessDelay, 0, 24*time.Hour),
+		durationWithin("downscale-stabilization", o.DownscaleStabilization, 0, time.Hour),
+		durationWithin("status-refresh", o.StatusRefresh, 0, time.Hour),
+		flagError(o.Tolerance >= 0 && o.Tolerance <= 1, "tolerance", o.Tolerance, "must be from 0 to 1"),
 		durationWithin("max-sample-age", t.MaxSampleAge, 0, 24*time.Hour),
 		flagError(o.ConcurrentSyncs >= 1 && o.ConcurrentSyncs <= 1000, "concurrent-syncs", o.ConcurrentSyncs, "must be from 1 to 1000"),
 		flagError(o.KubeAPIQPS > 0, "kube-api-qps", o.KubeAPIQPS, "must be more than 0"),
@@ -115,9 +142,21 @@ func flagError(valid bool, flag string, value any, allowed string) error {
 	return fmt.Errorf("--%s %v: %s", flag, value, allowed)
 }
 
-// prometheusServers reads the servers, and checks them by connecting to none.
+// prometheusServers reads the servers of the file and of the flags, and checks
+// them by connecting to none.
 func (o Options) prometheusServers() ([]prometheus.Server, error) {
 	var servers []prometheus.Server
+	if o.ConfigFile != "" {
+		var err error
+		if servers, err = prometheus.LoadConfig(o.ConfigFile); err != nil {
+			return nil, fmt.Errorf("--config %s: %w", o.ConfigFile, err)
+		}
+	}
+	return o.withFlagServers(servers)
+}
+
+// withFlagServers adds the servers of the flags to those of the file.
+func (o Options) withFlagServers(servers []prometheus.Server) ([]prometheus.Server, error) {
 	for _, text := range o.PrometheusServers {
 		name, url, named := strings.Cut(text, "=")
 		if !named || strings.Contains(name, "/") {
@@ -125,8 +164,10 @@ func (o Options) prometheusServers() ([]prometheus.Server, error) {
 		}
 		servers = append(servers, prometheus.Server{Name: name, URL: url, BearerTokenFile: o.PrometheusBearerTokenFile})
 	}
-	if _, err := prometheus.New(servers); err != nil {
+	source, err := prometheus.New(servers, nil)
+	if err != nil {
 		return nil, fmt.Errorf("--prometheus-server: %w", err)
 	}
+	source.Close()
 	return servers, nil
 }
