@@ -221,7 +221,7 @@ func (r *run) createAutoscalers(ctx context.Context) error {
 		}
 		var object client.Object = w.horizontalPodAutoscaler()
 		if r.system == Plimsoll {
-			object = w.workloadAutoscaler(r.Pace, window)
+			object = w.workloadAutoscaler(window)
 		}
 		if err := kube.Create(ctx, object); err != nil {
 			return fmt.Errorf("create autoscaler of %s: %w", w.name, err)

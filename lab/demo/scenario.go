@@ -136,15 +136,15 @@ func (w workload) deployment(schedulerName string) *appsv1.Deployment {
 }
 
 // workloadAutoscaler is our autoscaler's object: CPU, and for a Prometheus-driven workload the
-// request rate too; the larger proposal wins. window is the length of the query's rate in wall
-// time.
-func (w workload) workloadAutoscaler(pace application.Pace, window time.Duration) *v1alpha1.WorkloadAutoscaler {
+// request rate too; the larger proposal wins. Its behaviour is the controller's default, as for
+// the stock autoscaler. window is the length of the query's rate in wall time.
+func (w workload) workloadAutoscaler(window time.Duration) *v1alpha1.WorkloadAutoscaler {
 	least, utilization := int32(minReplicas), int32(targetUtilization)
 	metrics := []v1alpha1.MetricSpec{{
 		Type: v1alpha1.ResourceMetricSourceType,
-		Resource: &v1alpha1.ResourceMetricSource{
-			Name:   "cpu",
-			Target: v1alpha1.MetricTarget{Type: autoscalingv2.UtilizationMetricType, AverageUtilization: &utilization},
+		Resource: &autoscalingv2.ResourceMetricSource{
+			Name:   corev1.ResourceCPU,
+			Target: autoscalingv2.MetricTarget{Type: autoscalingv2.UtilizationMetricType, AverageUtilization: &utilization},
 		},
 	}}
 	if w.metric == byPrometheus {
@@ -154,18 +154,16 @@ func (w workload) workloadAutoscaler(pace application.Pace, window time.Duration
 			Prometheus: &v1alpha1.PrometheusMetricSource{
 				Name:   "requests-per-second",
 				Query:  fmt.Sprintf(`sum(rate(http_requests_total{namespace=%q,app=%q}[%dms]))`, Namespace, w.name, window.Milliseconds()),
-				Target: v1alpha1.MetricTarget{Type: autoscalingv2.AverageValueMetricType, AverageValue: perReplica},
+				Target: autoscalingv2.MetricTarget{Type: autoscalingv2.AverageValueMetricType, AverageValue: perReplica},
 			},
 		})
 	}
-	stabilization := ceilSeconds(pace.Wall(5 * time.Minute))
 	return &v1alpha1.WorkloadAutoscaler{
 		ObjectMeta: metav1.ObjectMeta{Namespace: Namespace, Name: w.name},
 		Spec: v1alpha1.WorkloadAutoscalerSpec{
 			ScaleTargetRef: v1alpha1.ScaleTargetRef{APIVersion: "apps/v1", Kind: "Deployment", Name: w.name},
 			MinReplicas:    &least, MaxReplicas: maxReplicas,
-			Metrics:  metrics,
-			Behavior: &v1alpha1.Behavior{ScaleDown: &v1alpha1.ScalingRules{StabilizationWindowSeconds: &stabilization}},
+			Metrics: metrics,
 		},
 	}
 }
@@ -189,9 +187,6 @@ func (w workload) horizontalPodAutoscaler() *autoscalingv2.HorizontalPodAutoscal
 		},
 	}
 }
-
-// ceilSeconds rounds up to whole seconds: what the API can say.
-func ceilSeconds(d time.Duration) int32 { return int32((d + time.Second - 1) / time.Second) }
 
 // ScaleLoad scales a trace so that its peak needs 30 replicas of the shop at full capacity.
 func ScaleLoad(t trace.Trace) (trace.Trace, error) {

@@ -97,6 +97,7 @@ func startAutoscaler(ctx context.Context, c *cluster.Cluster) error {
 	}
 	o := autoscalerapp.DefaultOptions()
 	o.SyncPeriod = max(50*time.Millisecond, c.Pace.Wall(o.SyncPeriod))
+	o.DownscaleStabilization = c.Pace.Wall(o.DownscaleStabilization)
 	o.PrometheusServers = []string{c.Prometheus.URL}
 	o.Policies.Target.CPUInitializationPeriod = c.Pace.Wall(o.Policies.Target.CPUInitializationPeriod)
 	o.Policies.Target.InitialReadinessDelay = c.Pace.Wall(o.Policies.Target.InitialReadinessDelay)
