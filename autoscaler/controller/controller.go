@@ -154,6 +154,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	}
 	ticker := time.NewTicker(c.Period)
 	defer ticker.Stop()
+	c.forgetChanges() // the first round has them all
 	all.Go(func() { c.round(ctx, c.Objects.Keys(), true) })
 	for {
 		select {
@@ -165,6 +166,17 @@ func (c *Controller) Run(ctx context.Context) error {
 		case key := <-c.changed:
 			keys := c.gather(ctx, key)
 			all.Go(func() { c.round(ctx, keys, false) })
+		}
+	}
+}
+
+// forgetChanges empties the queue of changed objects.
+func (c *Controller) forgetChanges() {
+	for {
+		select {
+		case <-c.changed:
+		default:
+			return
 		}
 	}
 }
