@@ -3,7 +3,9 @@
 package policies
 
 import (
+	"github.com/plimsoll-k8s/plimsoll/autoscaler/policies/schedule"
 	"github.com/plimsoll-k8s/plimsoll/autoscaler/policies/target"
+	"github.com/plimsoll-k8s/plimsoll/autoscaler/policies/watermark"
 	"github.com/plimsoll-k8s/plimsoll/pkg/scaling"
 )
 
@@ -24,6 +26,8 @@ func DefaultConfig() Config {
 // New returns what makes each policy, by its name.
 func New(c Config) map[string]scaling.Factory {
 	return map[string]scaling.Factory{
-		target.Name: target.Factory(c.Target),
+		schedule.Name:  schedule.Factory,
+		target.Name:    target.Factory(c.Target),
+		watermark.Name: watermark.Factory(c.Target),
 	}
 }

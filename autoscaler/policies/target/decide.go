@@ -121,10 +121,16 @@ func combine(specReplicas int32, proposals []scaling.Proposal) scaling.Decision 
 	}
 }
 
-// follow is where a metric at ratio times its target moves the workload from have:
-// to want, or, if the direction is to be kept, not against the ratio. With fewer or
-// more pods than the workload asks for, as in a rollout, the proportion may come
-// out on the wrong side.
+// follow is where a metric at ratio times its target moves the workload from have
+// by the rule.
+func (c Config) follow(rule Rule, ratio, loaded float64, have int32) (int32, string) {
+	side := rule.Side(ratio)
+	return follow(side, replicas(rule.Replicas(side, loaded)), have, c.Differences.DirectionKept)
+}
+
+// follow goes from have to want, or, if the direction is to be kept, not against
+// the side. With fewer or more pods than the workload asks for, as in a rollout, the
+// proportion may come out on the wrong side.
 func follow(side int, want, have int32, keepDirection bool) (int32, string) {
 	switch {
 	case keepDirection && (side > 0 && want < have || side < 0 && want > have):

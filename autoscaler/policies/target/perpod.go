@@ -19,13 +19,13 @@ func (c Config) perPod(now time.Time, o *scaling.Observation, m *scaling.Metric,
 	amount := g.measured.amount(m)
 	ratio := amount / targetOf(m)
 	side := rule.Side(ratio)
-	p := scaling.Proposal{Replicas: o.SpecReplicas, Reason: ReasonWithin, CurrentMilli: g.measured.average(), Current: amount}
+	p := scaling.Proposal{Replicas: o.SpecReplicas, Reason: rule.WithinReason(), CurrentMilli: g.measured.average(), Current: amount}
 	if m.Target.Type != scaling.Utilization {
 		p.Current, p.CurrentMilli = amount/1000, 0
 	}
 	if g.missing.pods == 0 && (g.unready.pods == 0 || side <= 0) {
 		if !rule.Within(ratio) {
-			p.Replicas, p.Reason = follow(side, replicas(rule.Replicas(ratio*float64(g.ready))), o.SpecReplicas, c.Differences.DirectionKept)
+			p.Replicas, p.Reason = c.follow(rule, ratio, ratio*float64(g.ready), o.SpecReplicas)
 		}
 		p.Message = explain(m, g, p)
 		return p
@@ -40,7 +40,7 @@ func (c Config) perPod(now time.Time, o *scaling.Observation, m *scaling.Metric,
 	case side*newSide < 0:
 		p.Reason = ReasonDampened
 	default:
-		want := replicas(rule.Replicas(ratio * float64(assumed.pods+g.uncounted)))
+		want := replicas(rule.Replicas(newSide, ratio*float64(assumed.pods+g.uncounted)))
 		p.Replicas, p.Reason = follow(newSide, want, o.SpecReplicas, true)
 	}
 	p.Message = explain(m, g, p)

@@ -61,9 +61,11 @@ type Rule interface {
 	// Within reports whether the ratio is near enough to leave the workload alone.
 	// It is whenever Side is 0.
 	Within(ratio float64) bool
-	// Replicas is the whole number to go to, when loaded is how many replicas
-	// would be just at target: the ratio times the replicas that carry the load.
-	Replicas(loaded float64) float64
+	// WithinReason is the reason of proposals of metrics that are.
+	WithinReason() string
+	// Replicas is the whole number to go to from the side, when loaded is how many
+	// replicas would be just at target: the ratio times those that carry the load.
+	Replicas(side int, loaded float64) float64
 }
 
 // proportion is the rule of the HorizontalPodAutoscaler.
@@ -83,4 +85,6 @@ func (p proportion) Side(ratio float64) int {
 
 func (p proportion) Within(ratio float64) bool { return p.tolerance.Contains(ratio) }
 
-func (p proportion) Replicas(loaded float64) float64 { return math.Ceil(loaded) }
+func (p proportion) WithinReason() string { return ReasonWithin }
+
+func (p proportion) Replicas(_ int, loaded float64) float64 { return math.Ceil(loaded) }

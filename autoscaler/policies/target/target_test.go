@@ -30,7 +30,7 @@ func pods(first, n int, p scaling.Pod) []scaling.Pod {
 }
 
 func running() scaling.Pod {
-	return scaling.Pod{Phase: scaling.Running, Ready: true, Started: longAgo, ReadySince: longAgo}
+	return scaling.Pod{Phase: scaling.Running, Ready: true, ReadyKnown: true, Started: longAgo, ReadySince: longAgo}
 }
 
 // cpu is a metric with one reading for each usage, of pods p0, p1, ... that
@@ -48,7 +48,7 @@ func cpu(percent float64, usagesMilli ...int64) scaling.Metric {
 }
 
 func number(name string, typ scaling.TargetType, amount, value float64) scaling.Metric {
-	return scaling.Metric{Name: name, Target: scaling.Target{Type: typ, Amount: amount}, Value: value, At: now}
+	return scaling.Metric{Name: name, Target: scaling.Target{Type: typ, Amount: amount}, Value: value, At: now, Activation: -1}
 }
 
 func unknown(name string) scaling.Metric {
@@ -59,7 +59,7 @@ func unknown(name string) scaling.Metric {
 }
 
 func observation(replicas int32, podLists [][]scaling.Pod, metrics ...scaling.Metric) scaling.Observation {
-	o := scaling.Observation{SpecReplicas: replicas, StatusReplicas: replicas, Metrics: metrics, Tolerance: tolerance}
+	o := scaling.Observation{SpecReplicas: replicas, StatusReplicas: replicas, MaxReplicas: 100, Metrics: metrics, Tolerance: tolerance}
 	for _, list := range podLists {
 		o.Pods = append(o.Pods, list...)
 	}
@@ -92,10 +92,10 @@ func TestDecide(t *testing.T) {
 	terminating.Terminating = true
 	succeeded, failed := running(), running()
 	succeeded.Phase, failed.Phase = scaling.Succeeded, scaling.Failed
-	unready := scaling.Pod{Phase: scaling.Running, Started: longAgo, ReadySince: longAgo.Add(10 * time.Second)}
-	wasReady := scaling.Pod{Phase: scaling.Running, Started: longAgo, ReadySince: longAgo.Add(10 * time.Minute)}
-	starting := scaling.Pod{Phase: scaling.Running, Ready: true, Started: now.Add(-time.Minute), ReadySince: now.Add(-20 * time.Second)}
-	settled := scaling.Pod{Phase: scaling.Running, Ready: true, Started: now.Add(-time.Minute), ReadySince: now.Add(-40 * time.Second)}
+	unready := scaling.Pod{Phase: scaling.Running, Unready: true, ReadyKnown: true, Started: longAgo, ReadySince: longAgo.Add(10 * time.Second)}
+	wasReady := scaling.Pod{Phase: scaling.Running, Unready: true, ReadyKnown: true, Started: longAgo, ReadySince: longAgo.Add(10 * time.Minute)}
+	starting := scaling.Pod{Phase: scaling.Running, Ready: true, ReadyKnown: true, Started: now.Add(-time.Minute), ReadySince: now.Add(-20 * time.Second)}
+	settled := scaling.Pod{Phase: scaling.Running, Ready: true, ReadyKnown: true, Started: now.Add(-time.Minute), ReadySince: now.Add(-40 * time.Second)}
 	stale := cpu(50, 300, 300)
 	stale.Pods[1].At = now.Add(-6 * time.Minute)
 	noRequest := cpu(50, 100, 100)
@@ -106,8 +106,8 @@ func TestDecide(t *testing.T) {
 	negative.Pods[1].UsageMilli = -5
 	oldValue := number("rps", scaling.Value, 10, 1)
 	oldValue.At = now.Add(-6 * time.Minute)
-	lagging := observation(4, list{pods(0, 4, running())}, number("rps", scaling.AverageValue, 10, 58))
-	lagging.StatusReplicas = 6
+	surging := observation(4, list{pods(0, 6, running())}, number("rps", scaling.AverageValue, 10, 43))
+	surging.StatusReplicas = 6
 
 	for name, c := range map[string]struct {
 		o    scaling.Observation
@@ -204,8 +204,8 @@ func TestDecide(t *testing.T) {
 		"an average value divides by its target, rounded up": {
 			observation(3, list{pods(0, 3, running())}, number("rps", scaling.AverageValue, 10, 61)), answer{Known: true, Replicas: 7, Reason: target.ReasonAbove},
 		},
-		"an average value within tolerance keeps the replicas there are": {
-			lagging, answer{Known: true, Replicas: 6, Reason: target.ReasonWithin},
+		"an average value within tolerance keeps the replicas asked for, not those of a rollout": {
+			surging, answer{Known: true, Replicas: 4, Reason: target.ReasonWithin},
 		},
 		"an average value scales out without ready pods": {
 			observation(3, list{pods(0, 3, pending)}, number("rps", scaling.AverageValue, 10, 61)), answer{Known: true, Replicas: 7, Reason: target.ReasonAbove},

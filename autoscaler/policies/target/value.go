@@ -10,11 +10,11 @@ import (
 // value scales the ready pods by the metric's ratio to its target. From 0 replicas
 // the ratio itself is the number.
 func (c Config) value(o *scaling.Observation, m *scaling.Metric, rule Rule, ready int) scaling.Proposal {
-	p := scaling.Proposal{Current: m.Value, Replicas: o.SpecReplicas, Reason: ReasonWithin}
+	p := scaling.Proposal{Current: m.Value, Replicas: o.SpecReplicas, Reason: rule.WithinReason()}
 	ratio := milli(m.Value) / milli(m.Target.Amount)
 	switch {
 	case o.SpecReplicas == 0:
-		p.Replicas, p.Reason = follow(1, replicas(rule.Replicas(ratio)), 0, false)
+		p.Replicas, p.Reason = follow(1, replicas(rule.Replicas(1, ratio)), 0, false)
 		p.Message = fmt.Sprintf("%.4g of target %.4g from 0 replicas asks for %d", m.Value, m.Target.Amount, p.Replicas)
 		return p
 	case rule.Within(ratio):
@@ -26,7 +26,7 @@ func (c Config) value(o *scaling.Observation, m *scaling.Metric, rule Rule, read
 		if c.Differences.SurgeNotCounted {
 			ready = min(ready, int(o.SpecReplicas))
 		}
-		p.Replicas, p.Reason = follow(rule.Side(ratio), replicas(rule.Replicas(ratio*float64(ready))), o.SpecReplicas, c.Differences.DirectionKept)
+		p.Replicas, p.Reason = c.follow(rule, ratio, ratio*float64(ready), o.SpecReplicas)
 	}
 	p.Message = fmt.Sprintf("%.4g of target %.4g with %d ready pods asks for %d replicas", m.Value, m.Target.Amount, ready, p.Replicas)
 	return p
@@ -38,13 +38,13 @@ func (c Config) averageValue(o *scaling.Observation, m *scaling.Metric, rule Rul
 	if c.Differences.SurgeNotCounted {
 		have = o.SpecReplicas
 	}
-	p := scaling.Proposal{Replicas: have, Reason: ReasonWithin, Current: m.Value}
+	p := scaling.Proposal{Replicas: have, Reason: rule.WithinReason(), Current: m.Value}
 	if o.StatusReplicas > 0 {
 		p.Current = m.Value / float64(o.StatusReplicas)
 	}
 	value, target := milli(m.Value), milli(m.Target.Amount)
 	if ratio := value / (target * float64(have)); !rule.Within(ratio) {
-		p.Replicas, p.Reason = follow(rule.Side(ratio), replicas(rule.Replicas(value/target)), o.SpecReplicas, c.Differences.DirectionKept)
+		p.Replicas, p.Reason = c.follow(rule, ratio, value/target, o.SpecReplicas)
 	}
 	p.Message = fmt.Sprintf("%.4g at target %.4g per replica with %d replicas asks for %d", m.Value, m.Target.Amount, have, p.Replicas)
 	return p
