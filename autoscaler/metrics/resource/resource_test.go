@@ -604,3 +604,51 @@ func TestADamagedAnswerIsUnreadable(t *testing.T) {
 		t.Errorf("got %+v", m.Unknown)
 	}
 }
+
+// TestAListUnderWayIsWaitedFor has both sources ask at once, one of them with
+// little time.
+func TestAListUnderWayIsWaitedFor(t *testing.T) {
+	for _, namespaces := range []int{1, 9} {
+		synctest.Test(t, func(t *testing.T) {
+			queries, items := workloads(namespaces)
+			a := &api{items: items, fail: func(*http.Request) (*http.Response, error) {
+				time.Sleep(3 * time.Second)
+				return nil, nil
+			}}
+			reader := metricsource.New(a.client(t))
+			got := map[time.Duration]scaling.Metric{}
+			var mu sync.Mutex
+			var wg sync.WaitGroup
+			for _, patience := range []time.Duration{10 * time.Second, time.Second, 9 * time.Second} {
+				wg.Go(func() {
+					ctx, cancel := context.WithTimeout(t.Context(), patience)
+					defer cancel()
+					s, q := reader.Resource(), slices.Clone(queries)
+					if patience < 10*time.Second {
+						time.Sleep(time.Millisecond) // after the first
+						s = reader.ContainerResource()
+						for i := range q {
+							q[i] = ofContainer(q[i], "app")
+						}
+					}
+					m := read(t, ctx, s, now, q...)[0]
+					mu.Lock()
+					defer mu.Unlock()
+					got[patience] = m
+				})
+			}
+			wg.Wait()
+			if asked := a.asked(); len(asked) != 1 {
+				t.Errorf("asked %q", asked)
+			}
+			if m := got[time.Second]; m.Unknown.Message != "list pod metrics: no answer in time" {
+				t.Errorf("the impatient one: %+v", m)
+			}
+			for _, patience := range []time.Duration{10 * time.Second, 9 * time.Second} {
+				if m := got[patience]; len(m.Pods) != 1 || m.Pods[0].UsageMilli != 1 {
+					t.Errorf("with %s: %+v", patience, m)
+				}
+			}
+		})
+	}
+}
