@@ -9,7 +9,8 @@ import (
 // leave the arrays of the old one alone.
 type History struct {
 	// Recommendations are what was wanted, oldest first; no more than can still
-	// matter, at most one entry for each number of replicas.
+	// matter, at most one entry for each number of replicas. (With
+	// Rules.MemoryAsHPA neither holds.)
 	Recommendations []Recommendation
 	// Events are the changes made. Their order means nothing.
 	Events []ScaleEvent
@@ -34,24 +35,52 @@ func Seed(now time.Time, current int32) History {
 	return History{Recommendations: []Recommendation{{now, current}}}
 }
 
+// longestWindow is the longest stabilization window that the API allows. What is
+// remembered reaches back so far whatever the rules say: they may change.
+const longestWindow = time.Hour
+
 // Recommended returns the history with the number that is wanted now, before any
-// limit, and without what can no longer matter under the rules.
+// limit, and without what can no longer matter.
 func (h History) Recommended(now time.Time, replicas int32, rules Rules) History {
+	if rules.MemoryAsHPA {
+		return h.recommendedAsHPA(Recommendation{now, replicas}, rules)
+	}
 	up, down := rules.windows()
-	upCutoff, downCutoff := now.Add(-up), now.Add(-down)
+	cutoff := now.Add(-max(longestWindow, up, down))
 	kept := make([]Recommendation, 1, min(len(h.Recommendations)+1, 16))
 	kept[0] = Recommendation{now, replicas}
 	lowest, highest := replicas, replicas
 	for _, r := range slices.Backward(h.Recommendations) {
+		if r.Time.Before(cutoff) {
+			break
+		}
 		// Another one just as low, or high, that is younger will do.
-		if (r.Replicas < lowest && r.Time.After(upCutoff)) ||
-			(r.Replicas > highest && !r.Time.Before(downCutoff)) {
+		if r.Replicas < lowest || r.Replicas > highest {
 			kept = append(kept, r)
 		}
 		lowest, highest = min(lowest, r.Replicas), max(highest, r.Replicas)
 	}
 	slices.Reverse(kept)
 	h.Recommendations = kept
+	return h
+}
+
+// recommendedAsHPA puts the recommendation in the place of the last one that is too
+// old for every window, if there is one.
+func (h History) recommendedAsHPA(newest Recommendation, rules Rules) History {
+	up, down := rules.windows()
+	if rules.Behavior == nil {
+		up = down
+	}
+	cutoff := newest.Time.Add(-max(up, down))
+	kept := slices.Clone(h.Recommendations)
+	for i, r := range slices.Backward(kept) {
+		if r.Time.Before(cutoff) {
+			kept[i], h.Recommendations = newest, kept
+			return h
+		}
+	}
+	h.Recommendations = append(kept, newest)
 	return h
 }
 
@@ -67,7 +96,7 @@ func (r Rules) windows() (up, down time.Duration) {
 // policy of the rules looks back to. Without behavior none is remembered.
 func (h History) Scaled(now time.Time, from, to int32, rules Rules) History {
 	event := ScaleEvent{now, saturate(int64(to) - int64(from))}
-	if rules.EventsAsHPA {
+	if rules.MemoryAsHPA {
 		return h.scaledAsHPA(event, rules.Behavior)
 	}
 	if rules.Behavior == nil {

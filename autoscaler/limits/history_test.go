@@ -220,7 +220,7 @@ func TestARestartWithoutHistoryDoesNotStepDownForAWindow(t *testing.T) {
 // The HorizontalPodAutoscaler puts a change in the place of one that its direction
 // no longer looks back to, though the other direction may: what is lost there shows
 // as a difference of the limit of scaling in.
-func TestEventsAsHPA(t *testing.T) {
+func TestChangesAsHPA(t *testing.T) {
 	behavior := &limits.Behavior{
 		ScaleUp:   limits.Direction{Select: limits.SelectMax, Policies: []limits.Policy{pods(10, 15*time.Second)}},
 		ScaleDown: limits.Direction{Select: limits.SelectMax, Policies: []limits.Policy{pods(5, 10*time.Minute)}},
@@ -237,7 +237,7 @@ func TestEventsAsHPA(t *testing.T) {
 	if lowest != 5 { // 10 at the start of the period, less 5
 		t.Errorf("ours goes to %d, want 5", lowest)
 	}
-	rules.EventsAsHPA = true
+	rules.MemoryAsHPA = true
 	hpa, lowest := run(rules)
 	if diff := cmp.Diff([]limits.ScaleEvent{{Time: ago(30 * time.Second), Change: 3}}, hpa.Events); diff != "" {
 		t.Errorf("as the HPA (-want +got):\n%s", diff)
@@ -247,8 +247,8 @@ func TestEventsAsHPA(t *testing.T) {
 	}
 }
 
-func TestEventsAsHPAAreKeptWhileTheyCount(t *testing.T) {
-	rules := limits.Rules{MinReplicas: 1, MaxReplicas: 50, Behavior: hpaDefaults(), EventsAsHPA: true}
+func TestChangesAsHPAAreKeptWhileTheyCount(t *testing.T) {
+	rules := limits.Rules{MinReplicas: 1, MaxReplicas: 50, Behavior: hpaDefaults(), MemoryAsHPA: true}
 	h := limits.History{}.Scaled(ago(10*time.Second), 1, 5, rules).Scaled(ago(5*time.Second), 5, 4, rules).Scaled(now, 4, 6, rules)
 	want := []limits.ScaleEvent{{Time: ago(10 * time.Second), Change: 4}, {Time: ago(5 * time.Second), Change: -1}, {Time: now, Change: 2}}
 	if diff := cmp.Diff(want, h.Events); diff != "" {
@@ -257,6 +257,38 @@ func TestEventsAsHPAAreKeptWhileTheyCount(t *testing.T) {
 	rules.Behavior = nil
 	if diff := cmp.Diff(want, h.Scaled(now, 6, 9, rules).Events); diff != "" {
 		t.Errorf("a change without behavior (-want +got):\n%s", diff)
+	}
+}
+
+func TestAWindowMadeLongerHoldsWhatWasWantedBefore(t *testing.T) {
+	short := limits.Rules{MinReplicas: 1, MaxReplicas: 50, Behavior: hpaDefaults()}
+	short.Behavior.ScaleDown.Window = 0
+	long := limits.Rules{MinReplicas: 1, MaxReplicas: 50, DownscaleStabilization: 5 * time.Minute}
+	h := limits.Seed(ago(20*time.Minute), 40).
+		Recommended(ago(10*time.Minute), 30, short).
+		Recommended(ago(4*time.Minute), 15, short).
+		Recommended(ago(2*time.Minute), 5, short)
+	if got := apply(now, short, h, 15, 5).Replicas; got != 5 {
+		t.Errorf("with the short window %d, want 5", got)
+	}
+	if got := apply(now, long, h, 15, 5).Replicas; got != 15 {
+		t.Errorf("with the long window %d, want 15", got)
+	}
+}
+
+// The HorizontalPodAutoscaler overwrites the last of the entries that are too old,
+// and keeps the others.
+func TestRecommendationsAsHPA(t *testing.T) {
+	rules := limits.Rules{MinReplicas: 1, MaxReplicas: 50, DownscaleStabilization: 5 * time.Minute, MemoryAsHPA: true}
+	h := limits.History{}.
+		Recommended(ago(20*time.Minute), 40, rules).
+		Recommended(ago(16*time.Minute), 30, rules).
+		Recommended(ago(10*time.Minute), 15, rules).
+		Recommended(ago(5*time.Minute), 5, rules).
+		Recommended(now, 3, rules)
+	want := []limits.Recommendation{{Time: ago(5 * time.Minute), Replicas: 5}, {Time: now, Replicas: 3}}
+	if diff := cmp.Diff(want, h.Recommendations); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

@@ -24,10 +24,10 @@ type Rules struct {
 	DownscaleStabilization time.Duration
 	// Schedules are floors and ceilings that hold for a while.
 	Schedules []Schedule
-	// EventsAsHPA makes History.Scaled remember changes as the
-	// HorizontalPodAutoscaler does: those of a direction no longer than that
-	// direction's policies look back, though the other's may look back further.
-	EventsAsHPA bool
+	// MemoryAsHPA makes the history remember as the HorizontalPodAutoscaler does,
+	// which puts what is new in the place of something old: a change in that of one
+	// that its own direction no longer looks back to, though the other may.
+	MemoryAsHPA bool
 }
 
 // Schedule holds the bounds of a window.
