@@ -62,20 +62,11 @@ type pending struct {
 	err     error
 }
 
-// has reports whether a list was made or is under way, and has not been refused.
+// has reports whether a list was made, whatever became of it, or is under way.
 func (p *period) has(s scope) bool {
 	p.mu.Lock()
-	made := p.lists[s]
-	p.mu.Unlock()
-	if made == nil {
-		return false
-	}
-	select {
-	case <-made.done:
-		return !refused(made.err)
-	default:
-		return true
-	}
+	defer p.mu.Unlock()
+	return p.lists[s] != nil
 }
 
 // list makes the list, or waits for whoever makes it, or one that has it in it,

@@ -445,6 +445,20 @@ func TestBothSourcesShareTheListsOfAPeriod(t *testing.T) {
 	}
 }
 
+func TestAListOfANamespaceServesItsWorkloads(t *testing.T) {
+	a := &api{items: []metricsv1beta1.PodMetrics{sample("ns", "a", used("app", uses("1m", ""))), sample("ns", "b", used("app", uses("2m", "")))}}
+	reader := metricsource.New(a.client(t))
+	first, second := query("ns", "a", "cpu", utilization, pod("ns", "a")), query("ns", "b", "cpu", utilization, pod("ns", "b"))
+	read(t, t.Context(), reader.Resource(), now, first, second)
+	m := read(t, t.Context(), reader.ContainerResource(), now, ofContainer(second, "app"))[0]
+	if len(m.Pods) != 1 || m.Pods[0].UsageMilli != 2 {
+		t.Errorf("got %+v", m)
+	}
+	if diff := cmp.Diff([]string{"namespaces/ns/pods"}, a.asked()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestListsOverAllNamespaces(t *testing.T) {
 	forbidden := func(r *http.Request) (*http.Response, error) {
 		if strings.Contains(r.URL.Path, "/namespaces/") {
