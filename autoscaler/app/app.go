@@ -27,9 +27,6 @@ import (
 	"k8s.io/client-go/scale"
 	"k8s.io/client-go/util/flowcontrol"
 	"k8s.io/klog/v2"
-	metricsclient "k8s.io/metrics/pkg/client/clientset/versioned/typed/metrics/v1beta1"
-	customclient "k8s.io/metrics/pkg/client/custom_metrics"
-	externalclient "k8s.io/metrics/pkg/client/external_metrics"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
@@ -51,9 +48,6 @@ import (
 )
 
 const none = "0" // the bind address that serves nothing
-
-// requestTimeout bounds requests whose clients take no context.
-const requestTimeout = 10 * time.Second
 
 // Run runs the autoscaler against the API server of config until ctx ends, and
 // returns when everything it started has ended. It may run several times in a
@@ -204,10 +198,11 @@ func (a *autoscaler) add() error {
 // base is the configuration of a controller of any objects.
 func (a *autoscaler) base(reader *workloads.Reader, claims *rivals.Index, own *controller.Metrics) (controller.Config, error) {
 	o, x := a.options, a.extensions
-	clients, err := a.metricsClients()
+	clients, err := metrics.Connect(a.config, a.manager.GetHTTPClient(), a.manager.GetRESTMapper(), time.Now)
 	if err != nil {
 		return controller.Config{}, err
 	}
+	clients.Prometheus = a.prometheus
 	sources := metrics.New(clients)
 	for _, s := range x.sources {
 		if _, taken := sources[s.Name()]; taken {
@@ -231,34 +226,6 @@ func (a *autoscaler) base(reader *workloads.Reader, claims *rivals.Index, own *c
 		Now: time.Now,
 	}, nil
 }
-
-func (a *autoscaler) metricsClients() (metrics.Clients, error) {
-	bounded := rest.CopyConfig(a.config)
-	bounded.Timeout = requestTimeout
-	d, err := discovery.NewDiscoveryClientForConfigAndClient(bounded, a.manager.GetHTTPClient())
-	if err != nil {
-		return metrics.Clients{}, err
-	}
-	podMetrics, err := metricsclient.NewForConfig(bounded)
-	if err != nil {
-		return metrics.Clients{}, err
-	}
-	external, err := externalclient.NewForConfig(bounded)
-	if err != nil {
-		return metrics.Clients{}, err
-	}
-	versions := customclient.NewAvailableAPIsGetter(d)
-	a.run(func(ctx context.Context) error {
-		customclient.PeriodicallyInvalidate(versions, availableAPIsRefresh, ctx.Done())
-		return nil
-	})
-	custom := customclient.NewForConfig(bounded, a.manager.GetRESTMapper(), versions)
-	return metrics.Clients{PodMetrics: podMetrics, Custom: custom, External: external, Prometheus: a.prometheus}, nil
-}
-
-// availableAPIsRefresh is how long an answer to which version of the custom
-// metrics API is served is believed.
-const availableAPIsRefresh = time.Minute
 
 // run adds a function that the manager runs whether it leads or not.
 func (a *autoscaler) run(f func(context.Context) error) { _ = a.manager.Add(always(f)) }
