@@ -69,6 +69,11 @@ bench-throughput: ## Kubernetes' scheduler_perf, our profile against the default
 bench-packing: ## Packing against the policies of the literature on public traces (hours; hack/fetch-data first); options in ARGS (ARGS="-protocol p1")
 	go run ./bench/packing -out bench/results/packing.csv -plots bench/results $(ARGS)
 
+.PHONY: bench-autoscaler
+bench-autoscaler: ## Up to 5,000 autoscalers, ours and the HorizontalPodAutoscaler (half an hour); options in ARGS (ARGS="-n 100")
+	@hack/build bin/bench-autoscaler ./lab/autoscaling
+	@exec bin/bench-autoscaler -out bench/results/autoscaler.csv $(ARGS)
+
 ##@ Check
 
 .PHONY: lint

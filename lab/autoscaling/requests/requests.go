@@ -77,18 +77,25 @@ func (r *Recorder) Take() Stats {
 
 // Wrap records what goes through a transport; it is a WrapTransport of a rest.Config.
 func (r *Recorder) Wrap(next http.RoundTripper) http.RoundTripper {
-	return roundTripper(func(request *http.Request) (*http.Response, error) {
-		q := Parse(request.Method, request.URL)
-		r.begin(q)
-		response, err := next.RoundTrip(request)
-		r.end(q)
-		return response, err
-	})
+	return &transport{recorder: r, next: next}
 }
 
-type roundTripper func(*http.Request) (*http.Response, error)
+type transport struct {
+	recorder *Recorder
+	next     http.RoundTripper
+}
 
-func (f roundTripper) RoundTrip(request *http.Request) (*http.Response, error) { return f(request) }
+// RoundTrip is http.RoundTripper's.
+func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
+	q := Parse(request.Method, request.URL)
+	t.recorder.begin(q)
+	response, err := t.next.RoundTrip(request)
+	t.recorder.end(q)
+	return response, err
+}
+
+// WrappedRoundTripper lets clients find the transport that has the connections.
+func (t *transport) WrappedRoundTripper() http.RoundTripper { return t.next }
 
 func (r *Recorder) begin(q Request) {
 	r.mu.Lock()

@@ -70,6 +70,10 @@ func TestParse(t *testing.T) {
 	}
 }
 
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(request *http.Request) (*http.Response, error) { return f(request) }
+
 func TestLatenessIsWhatLiesBetweenEvaluationsBeyondThePeriod(t *testing.T) {
 	now := time.Unix(0, 0)
 	r := NewRecorder(15*time.Second, func() time.Time { return now })
