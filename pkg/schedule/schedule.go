@@ -28,7 +28,7 @@ type Window struct {
 
 // maxTies is how often in a row start may fire with end before the window counts as
 // one that never ends.
-const maxTies = 3000
+const maxTies = 400
 
 // Parse returns the window from when start fires until when end does, read on the
 // clocks of timeZone, a name of the IANA database; empty for UTC.

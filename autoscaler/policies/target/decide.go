@@ -75,7 +75,7 @@ func activate(p scaling.Proposal, m *scaling.Metric) scaling.Proposal {
 	case m.Activation < 0:
 	case m.Value <= m.Activation:
 		p.Replicas, p.Reason = 0, ReasonInactive
-		p.Message = fmt.Sprintf("%.4g does not exceed the activation of %.4g", m.Value, m.Activation)
+		p.Message = string(newLine().figure(m.Value).words(" does not exceed the activation of ").figure(m.Activation))
 	case p.Replicas < 1:
 		p.Replicas = 1
 	}

@@ -336,7 +336,7 @@ func TestValuesOfThousandthsHaveTheRatiosOfIntegers(t *testing.T) {
 	}
 }
 
-func BenchmarkDecideOneCPUMetric(b *testing.B) {
+func BenchmarkDecide(b *testing.B) {
 	usages := make([]int64, 10)
 	for i := range usages {
 		usages[i] = 700

@@ -1,7 +1,6 @@
 package target
 
 import (
-	"fmt"
 	"math"
 	"time"
 
@@ -56,11 +55,14 @@ func targetOf(m *scaling.Metric) float64 {
 }
 
 func explain(m *scaling.Metric, g groups, p scaling.Proposal) string {
-	format := "%.4g per pod at target %.4g over %d pods (%d without sample, %d not ready) asks for %d replicas"
+	l := newLine().figure(p.Current)
 	if m.Target.Type == scaling.Utilization {
-		format = "%v%% of request at target %v%% over %d pods (%d without sample, %d not ready) asks for %d replicas"
+		l = l.words("% of request at target ").figure(m.Target.Amount).words("%")
+	} else {
+		l = l.words(" per pod at target ").figure(m.Target.Amount)
 	}
-	return fmt.Sprintf(format, p.Current, m.Target.Amount, g.measured.pods, g.missing.pods, g.unready.pods, p.Replicas)
+	l = l.words(" over ").count(g.measured.pods).words(" pods (").count(g.missing.pods).words(" without sample, ")
+	return string(l.count(g.unready.pods).words(" not ready) asks for ").count(int(p.Replicas)).words(" replicas"))
 }
 
 // use is that of some pods and their requests, in thousandths of the metric's

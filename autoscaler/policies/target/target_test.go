@@ -3,6 +3,7 @@ package target_test
 import (
 	"fmt"
 	"math"
+	"reflect"
 	"testing"
 	"time"
 
@@ -277,9 +278,17 @@ func anyObservation(t *rapid.T) scaling.Observation {
 	}
 	for i := range n {
 		p := scaling.Pod{
-			Name: fmt.Sprintf("p%d", i), Terminating: rapid.Bool().Draw(t, "terminating"), Ready: rapid.Bool().Draw(t, "ready"),
+			Name: fmt.Sprintf("p%d", i), Terminating: rapid.Bool().Draw(t, "terminating"),
 			Phase:   rapid.SampledFrom([]scaling.Phase{scaling.Running, scaling.Running, scaling.Pending, scaling.Succeeded, scaling.Failed}).Draw(t, "phase"),
 			Started: before("started"), ReadySince: before("since"),
+		}
+		switch rapid.SampledFrom([]string{"ready", "ready", "unready", "lost", "new"}).Draw(t, "readiness") {
+		case "ready":
+			p.Ready, p.ReadyKnown = true, true
+		case "unready":
+			p.Unready, p.ReadyKnown = true, true
+		case "lost":
+			p.ReadyKnown = true
 		}
 		r := scaling.PodReading{Pod: p.Name, RequestMilli: int64(rapid.IntRange(1, 4000).Draw(t, "request")), Sampled: rapid.Bool().Draw(t, "sampled")}
 		if r.Sampled {
@@ -359,7 +368,63 @@ func TestReplicasAreMonotoneInAValue(t *testing.T) {
 	})
 }
 
-func BenchmarkDecide(b *testing.B) {
+func TestADecisionGoesTheWayOfItsMetric(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		o := anyObservation(t)
+		switch typ := rapid.SampledFrom([]scaling.TargetType{scaling.Utilization, scaling.Value, scaling.AverageValue}).Draw(t, "type"); typ {
+		case scaling.Utilization:
+		default:
+			o.Metrics = []scaling.Metric{number("rps", typ, 10, rapid.Float64Range(0, 1000).Draw(t, "value"))}
+		}
+		d := target.New(target.DefaultConfig()).Decide(now, o)
+		p, amount := d.Proposals[0], o.Metrics[0].Target.Amount
+		if o.Metrics[0].Target.Type == scaling.AverageValue { // which is compared with what is asked for
+			p.Current = o.Metrics[0].Value / float64(o.SpecReplicas)
+		}
+		switch {
+		case d.Replicas > o.SpecReplicas && p.Current <= amount*1.1:
+			t.Fatalf("out from %d to %d at %v of %v: %s", o.SpecReplicas, d.Replicas, p.Current, amount, d.Message)
+		case d.Replicas < o.SpecReplicas && p.Current >= amount*0.9:
+			t.Fatalf("in from %d to %d at %v of %v: %s", o.SpecReplicas, d.Replicas, p.Current, amount, d.Message)
+		case !d.Known && d.Replicas != o.SpecReplicas:
+			t.Fatalf("from %d to %d without knowing", o.SpecReplicas, d.Replicas)
+		}
+	})
+}
+
+func TestWithAnyDifferencesTheAnswerIsInRange(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		o := anyObservation(t)
+		config := target.DefaultConfig()
+		switches := reflect.ValueOf(&config.Differences).Elem()
+		for i := range switches.NumField() {
+			switches.Field(i).SetBool(rapid.Bool().Draw(t, switches.Type().Field(i).Name))
+		}
+		m := &o.Metrics[0]
+		for i := range m.Pods {
+			r := &m.Pods[i]
+			switch rapid.SampledFrom([]string{"", "", "", "foreign", "negative", "huge", "no request"}).Draw(t, "oddity") {
+			case "foreign":
+				r.Pod = "other-" + r.Pod
+			case "negative":
+				r.UsageMilli = -r.UsageMilli
+			case "huge":
+				r.UsageMilli, r.RequestMilli = math.MaxInt64, math.MaxInt64
+			case "no request":
+				r.NoRequest, r.RequestMilli = "container app of pod "+r.Pod+" has no request for cpu", 0
+			}
+		}
+		if rapid.Bool().Draw(t, "average of pods") {
+			m.Target, m.PerPod, m.IgnoreUntilReady = scaling.Target{Type: scaling.AverageValue, Amount: 0.5}, true, false
+		}
+		d := target.New(config).Decide(now, o)
+		if d.Replicas < 0 || !d.Known && d.Replicas != o.SpecReplicas {
+			t.Fatalf("from %d to %d, known %t", o.SpecReplicas, d.Replicas, d.Known)
+		}
+	})
+}
+
+func BenchmarkDecideTwoMetrics(b *testing.B) {
 	usages := make([]int64, 10)
 	for i := range usages {
 		usages[i] = 700

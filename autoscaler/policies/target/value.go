@@ -15,7 +15,8 @@ func (c Config) value(o *scaling.Observation, m *scaling.Metric, rule Rule, read
 	switch {
 	case o.SpecReplicas == 0:
 		p.Replicas, p.Reason = follow(1, replicas(rule.Replicas(1, ratio)), 0, false)
-		p.Message = fmt.Sprintf("%.4g of target %.4g from 0 replicas asks for %d", m.Value, m.Target.Amount, p.Replicas)
+		p.Message = string(newLine().figure(m.Value).words(" of target ").figure(m.Target.Amount).
+			words(" from 0 replicas asks for ").count(int(p.Replicas)))
 		return p
 	case rule.Within(ratio):
 	case len(o.Pods) == 0:
@@ -28,7 +29,8 @@ func (c Config) value(o *scaling.Observation, m *scaling.Metric, rule Rule, read
 		}
 		p.Replicas, p.Reason = c.follow(rule, ratio, ratio*float64(ready), o.SpecReplicas)
 	}
-	p.Message = fmt.Sprintf("%.4g of target %.4g with %d ready pods asks for %d replicas", m.Value, m.Target.Amount, ready, p.Replicas)
+	p.Message = string(newLine().figure(m.Value).words(" of target ").figure(m.Target.Amount).
+		words(" with ").count(ready).words(" ready pods asks for ").count(int(p.Replicas)).words(" replicas"))
 	return p
 }
 
@@ -46,7 +48,8 @@ func (c Config) averageValue(o *scaling.Observation, m *scaling.Metric, rule Rul
 	if ratio := value / (target * float64(have)); !rule.Within(ratio) {
 		p.Replicas, p.Reason = c.follow(rule, ratio, value/target, o.SpecReplicas)
 	}
-	p.Message = fmt.Sprintf("%.4g at target %.4g per replica with %d replicas asks for %d", m.Value, m.Target.Amount, have, p.Replicas)
+	p.Message = string(newLine().figure(m.Value).words(" at target ").figure(m.Target.Amount).
+		words(" per replica with ").count(int(have)).words(" replicas asks for ").count(int(p.Replicas)))
 	return p
 }
 
