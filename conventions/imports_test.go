@@ -17,6 +17,7 @@ var mayImport = map[string][]string{
 	"cmd":         {"cmd", "plugins", "autoscaler", "pkg", "manifests"},
 	"bench":       {"bench", "cmd", "plugins", "autoscaler", "pkg", "manifests"},
 	"conventions": {"cmd", "plugins", "autoscaler", "pkg", "manifests"},
+	"docs":        {"autoscaler", "pkg"}, // examples, as a user would write them
 	"lab":         {"lab", "bench", "cmd", "plugins", "autoscaler", "pkg", "manifests"},
 }
 

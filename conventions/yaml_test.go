@@ -117,6 +117,14 @@ func TestYAMLThatDoesNotLoadIsFound(t *testing.T) {
 			text: "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: a}\nrules: [{apiGroups: [''], resources: ['*'], verbs: [get]}]\n",
 			want: []string{"a wildcard grants what nobody has thought of"},
 		},
+		"a rule that reads all metrics": {
+			text: "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: a}\nrules: [{apiGroups: [custom.metrics.k8s.io], resources: ['*'], verbs: [get]}]\n",
+		},
+		"a rule that writes all metrics, and one that reads all of others": {
+			text: "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: a}\nrules: [{apiGroups: [custom.metrics.k8s.io], resources: ['*'], verbs: [update]}]\n" +
+				"---\napiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: b}\nrules: [{apiGroups: [custom.metrics.k8s.io, ''], resources: ['*'], verbs: [get]}]\n",
+			want: []string{"a wildcard grants what nobody has thought of", "a wildcard grants what nobody has thought of"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := newDecoder(t).check("a.yaml", []byte(c.text))
@@ -246,12 +254,31 @@ func (d decoder) loadPluginArgs(config *schedulerv1.KubeSchedulerConfiguration) 
 
 func rejectWildcards(rules []rbacv1.PolicyRule) error {
 	for _, rule := range rules {
+		if namesMetrics(rule) {
+			rule.Resources = nil
+		}
 		all := slices.Concat(rule.APIGroups, rule.Resources, rule.Verbs, rule.NonResourceURLs)
 		if slices.ContainsFunc(all, func(s string) bool { return strings.Contains(s, "*") }) {
 			return fmt.Errorf("rule %v: a wildcard grants what nobody has thought of", all)
 		}
 	}
 	return nil
+}
+
+// namesMetrics reports whether the resources of a rule are names of metrics, which
+// are whatever somebody measures; reading them all is what an autoscaler is for.
+func namesMetrics(rule rbacv1.PolicyRule) bool {
+	for _, group := range rule.APIGroups {
+		if group != "custom.metrics.k8s.io" && group != "external.metrics.k8s.io" {
+			return false
+		}
+	}
+	for _, verb := range rule.Verbs {
+		if verb != "get" && verb != "list" {
+			return false
+		}
+	}
+	return len(rule.APIGroups) > 0
 }
 
 // A kustomization is the part of kustomize's file that this repository uses. Its own

@@ -14,7 +14,11 @@ import (
 )
 
 func main() {
-	var policy scaling.Policy = policies.New(policies.DefaultConfig())[policies.Default]
+	var factory scaling.Factory = policies.New(policies.DefaultConfig())[policies.Default]
+	policy, err := factory(nil)
+	if err != nil {
+		panic(err) // the default policy needs no parameters
+	}
 	fmt.Println(policy.Name(), v1alpha1.GroupVersion())
 	for name := range plugins.Registry(plugins.Options{}) {
 		fmt.Println(name, marginalcost.DefaultArgs())
