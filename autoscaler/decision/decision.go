@@ -108,6 +108,9 @@ func Make(now time.Time, in Input) (Verdict, limits.History) {
 	v.Asked, v.Decision = true, in.Policy.Decide(now, in.Observation)
 	if !v.Decision.Known {
 		unknown(&v, now, in)
+		if v.FellBack && in.Fallback.Replicas > 0 { // what is wanted meanwhile, so that coming back is as slow as any scaling in
+			return v, in.History.Recommended(now, in.Fallback.Replicas, in.Rules)
+		}
 		return v, in.History
 	}
 	limit(&v, now, in)
@@ -135,7 +138,8 @@ func outside(v *Verdict, replicas int32) {
 
 func (v *Verdict) hold(replicas int32) { v.Raw, v.Stabilized, v.Limited = replicas, replicas, replicas }
 
-// unknown holds the replicas there are, or goes up to the fallback's.
+// unknown holds the replicas there are, or goes up to the fallback's or, from 0, to
+// the minimum.
 func unknown(v *Verdict, now time.Time, in Input) {
 	replicas := in.Observation.SpecReplicas
 	v.hold(replicas)
@@ -143,15 +147,22 @@ func unknown(v *Verdict, now time.Time, in Input) {
 	if v.UnknownSince = in.UnknownSince; v.UnknownSince.IsZero() || v.UnknownSince.After(now) {
 		v.UnknownSince = now
 	}
-	f := in.Fallback
-	if f == nil || now.Sub(v.UnknownSince) < f.After {
-		return
+	if f := in.Fallback; f != nil && now.Sub(v.UnknownSince) >= f.After {
+		v.fallBack(now, f.Replicas, replicas)
 	}
+	// A minimum holds without metrics at 0, too, once it is autoscaling's 0.
+	if replicas == 0 && v.Limited < v.Min {
+		v.Limited, v.Reason = v.Min, ReasonBelowMin
+		v.Constraints = append(v.Constraints, v.Reason)
+	}
+}
+
+func (v *Verdict) fallBack(now time.Time, wanted, replicas int32) {
 	v.FellBack = true
 	v.Reason = ReasonFallback
-	if wanted := min(f.Replicas, v.Max); wanted > replicas {
-		v.Raw, v.Stabilized, v.Limited = f.Replicas, f.Replicas, wanted
-		if wanted < f.Replicas {
+	if within := min(wanted, v.Max); within > replicas {
+		v.Raw, v.Stabilized, v.Limited = wanted, wanted, within
+		if within < wanted {
 			v.Constraints = []string{limits.TooManyReplicas}
 		}
 	}
