@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 )
 
@@ -106,7 +107,13 @@ func LoadConfig(path string) ([]Server, error) {
 
 func parseConfig(path string, content []byte) ([]Server, error) {
 	var c configuration
-	if err := yaml.UnmarshalStrict(content, &c); err != nil {
+	text, err := yaml.YAMLToJSONStrict(content)
+	if err != nil {
+		return nil, fmt.Errorf("configuration %s: %w", path, err)
+	}
+	// Unlike the standard library, capital letters count: timeOut is no timeout.
+	strict, err := json.UnmarshalStrict(text, &c)
+	if err := errors.Join(append(strict, err)...); err != nil {
 		return nil, fmt.Errorf("configuration %s: %w", path, err)
 	}
 	var faults field.ErrorList
