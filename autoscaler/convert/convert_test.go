@@ -173,13 +173,13 @@ func TestRefused(t *testing.T) {
 		changes []replacement
 		want    string // the path and part of the reason
 	}{
-		"an unknown field of the spec":            {[]replacement{add(`"minReplicas": 3, `, inSpec)}, `spec.minReplicas: Forbidden: unknown field "spec.minReplicas"`},
-		"an unknown field of a trigger":           {[]replacement{add(`"meta": {}, `, inCPU)}, "spec.triggers[1].meta: Forbidden: unknown field"},
-		"a field given twice":                     {[]replacement{add(`"minReplicaCount": 3, `, inSpec)}, "spec.minReplicaCount: Forbidden: duplicate field"},
-		"a number that is a text":                 {[]replacement{{`"maxReplicaCount": 10`, `"maxReplicaCount": "10"`}}, "spec.maxReplicaCount: Invalid value: \"string\": must be of type int32"},
-		"no name":                                 {[]replacement{{`"name": "a", "ann`, `"ann`}}, "metadata.name: Required"},
-		"no target's name":                        {[]replacement{{`"scaleTargetRef": {"name": "a"}`, `"scaleTargetRef": {}`}}, "scaleTargetRef.name: Required"},
-		"no triggers":                             {[]replacement{{`"triggers": [
+		"an unknown field of the spec":  {[]replacement{add(`"minReplicas": 3, `, inSpec)}, `spec.minReplicas: Forbidden: unknown field "spec.minReplicas"`},
+		"an unknown field of a trigger": {[]replacement{add(`"meta": {}, `, inCPU)}, "spec.triggers[1].meta: Forbidden: unknown field"},
+		"a field given twice":           {[]replacement{add(`"minReplicaCount": 3, `, inSpec)}, "spec.minReplicaCount: Forbidden: duplicate field"},
+		"a number that is a text":       {[]replacement{{`"maxReplicaCount": 10`, `"maxReplicaCount": "10"`}}, "spec.maxReplicaCount: Invalid value: \"string\": must be of type int32"},
+		"no name":                       {[]replacement{{`"name": "a", "ann`, `"ann`}}, "metadata.name: Required"},
+		"no target's name":              {[]replacement{{`"scaleTargetRef": {"name": "a"}`, `"scaleTargetRef": {}`}}, "scaleTargetRef.name: Required"},
+		"no triggers": {[]replacement{{`"triggers": [
     {`, `"triggers": [], "fallback": {"behavior": "", "failureThreshold": 1, "replicas": 1}, "advanced": {}}, "status": [{`}, {"\n  ]\n}}", "\n  ]\n}"}}, "spec.triggers: Required value: at least one trigger"},
 		"a negative minimum":                      {[]replacement{{fromOne, `"minReplicaCount": -1`}}, "spec.minReplicaCount: Invalid value: -1: must be 0 or more"},
 		"a maximum below the minimum":             {[]replacement{{fromOne, `"minReplicaCount": 11`}}, "spec.maxReplicaCount: Invalid value: 10: must be 1 or more, and minReplicaCount (11) or more"},

@@ -61,9 +61,9 @@ type WorkloadAutoscalerSpec struct {
 	// Anything with a scale subresource will do.
 	ScaleTargetRef ScaleTargetRef `json:"scaleTargetRef"`
 
-	// minReplicas is the least number of replicas, 0 or more. With 0, at least
-	// one metric must not be read from the pods: of type Object, External or
-	// Prometheus without perPod.
+	// minReplicas is the least number of replicas, 0 or more. With 0 and the
+	// policies Target and Watermark, at least one metric must not be read from the
+	// pods: of type Object, External, or Prometheus or Custom without perPod.
 	// +optional
 	// +kubebuilder:default=1
 	// +kubebuilder:validation:Minimum=0
@@ -73,8 +73,8 @@ type WorkloadAutoscalerSpec struct {
 	// +kubebuilder:validation:Minimum=1
 	MaxReplicas int32 `json:"maxReplicas"`
 
-	// metrics are evaluated one by one. They may be left out only if the policy
-	// needs none, as Schedule.
+	// metrics are evaluated one by one, at most 10. They may be left out only if
+	// the policy needs none, as Schedule; Target and Watermark need one.
 	// +optional
 	// +kubebuilder:validation:MaxItems=10
 	// +listType=atomic
@@ -84,6 +84,9 @@ type WorkloadAutoscalerSpec struct {
 	// autoscaling/v2. Without it, scaling in follows the highest recommendation
 	// of the last 5 minutes and scaling out at most doubles the replicas, or goes
 	// to 4, at once; the tolerance is 10 %.
+	// What is not set in it is as in autoscaling/v2: scaling out adds 4 replicas or
+	// doubles them, whichever is more, in 15 s, without a stabilization window;
+	// scaling in may remove all of them in 15 s, after one of 5 minutes.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="!has(self.scaleUp) || !has(self.scaleUp.stabilizationWindowSeconds) || (self.scaleUp.stabilizationWindowSeconds >= 0 && self.scaleUp.stabilizationWindowSeconds <= 3600)",message="must be from 0 to 3600",fieldPath=".scaleUp.stabilizationWindowSeconds"
 	// +kubebuilder:validation:XValidation:rule="!has(self.scaleUp) || !has(self.scaleUp.selectPolicy) || self.scaleUp.selectPolicy in ['Max', 'Min', 'Disabled']",message="must be Max, Min or Disabled",fieldPath=".scaleUp.selectPolicy"
@@ -106,9 +109,9 @@ type WorkloadAutoscalerSpec struct {
 	// +kubebuilder:default={name: Target}
 	Policy *PolicySpec `json:"policy,omitempty"`
 
-	// schedules hold a floor or a ceiling while they last. Of several floors the
-	// highest counts, of several ceilings the lowest; a floor counts more than a
-	// ceiling.
+	// schedules hold a floor or a ceiling while they last, at most 20. Of several
+	// floors the highest counts, of several ceilings the lowest; a floor counts more
+	// than a ceiling. Policy Schedule needs one.
 	// +optional
 	// +kubebuilder:validation:MaxItems=20
 	// +listType=map
@@ -305,7 +308,7 @@ type MetricSpec struct {
 	// containerResource is the use of a resource by one container of each pod.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="self.name != ''",message="must not be empty",fieldPath=".name"
-	// +kubebuilder:validation:XValidation:rule="self.container != ''",message="must not be empty",fieldPath=".container"
+	// +kubebuilder:validation:XValidation:rule="self.container != '' && size(self.container) <= 63",message="must not be empty nor longer than 63",fieldPath=".container"
 	// +kubebuilder:validation:XValidation:rule="self.target.type in ['Utilization', 'AverageValue']",message="type must be Utilization or AverageValue",fieldPath=".target.type"
 	// +kubebuilder:validation:XValidation:rule="has(self.target.averageUtilization) == (self.target.type == 'Utilization')",message="averageUtilization must be set if and only if type is Utilization",fieldPath=".target.averageUtilization"
 	// +kubebuilder:validation:XValidation:rule="!has(self.target.averageUtilization) || self.target.averageUtilization > 0",message="averageUtilization must be greater than 0",fieldPath=".target.averageUtilization"
@@ -315,7 +318,7 @@ type MetricSpec struct {
 	ContainerResource *autoscalingv2.ContainerResourceMetricSource `json:"containerResource,omitempty"`
 	// pods is a metric of each pod.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="self.metric.name != ''",message="must not be empty",fieldPath=".metric.name"
+	// +kubebuilder:validation:XValidation:rule="self.metric.name != '' && !self.metric.name.contains('/')",message="must not be empty nor contain '/'",fieldPath=".metric.name"
 	// +kubebuilder:validation:XValidation:rule="self.target.type in ['AverageValue']",message="type must be AverageValue",fieldPath=".target.type"
 	// +kubebuilder:validation:XValidation:rule="!has(self.target.averageUtilization)",message="averageUtilization must not be set, type is AverageValue",fieldPath=".target.averageUtilization"
 	// +kubebuilder:validation:XValidation:rule="has(self.target.averageValue) == (self.target.type == 'AverageValue')",message="averageValue must be set if and only if type is AverageValue",fieldPath=".target.averageValue"
@@ -324,9 +327,9 @@ type MetricSpec struct {
 	Pods *autoscalingv2.PodsMetricSource `json:"pods,omitempty"`
 	// object is a metric of one object.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="self.describedObject.kind != ''",message="must not be empty",fieldPath=".describedObject.kind"
-	// +kubebuilder:validation:XValidation:rule="self.describedObject.name != ''",message="must not be empty",fieldPath=".describedObject.name"
-	// +kubebuilder:validation:XValidation:rule="self.metric.name != ''",message="must not be empty",fieldPath=".metric.name"
+	// +kubebuilder:validation:XValidation:rule="self.describedObject.kind != '' && !self.describedObject.kind.contains('/')",message="must not be empty nor contain '/'",fieldPath=".describedObject.kind"
+	// +kubebuilder:validation:XValidation:rule="self.describedObject.name != '' && !self.describedObject.name.contains('/')",message="must not be empty nor contain '/'",fieldPath=".describedObject.name"
+	// +kubebuilder:validation:XValidation:rule="self.metric.name != '' && !self.metric.name.contains('/')",message="must not be empty nor contain '/'",fieldPath=".metric.name"
 	// +kubebuilder:validation:XValidation:rule="self.target.type in ['Value', 'AverageValue']",message="type must be Value or AverageValue",fieldPath=".target.type"
 	// +kubebuilder:validation:XValidation:rule="!has(self.target.averageUtilization)",message="averageUtilization must not be set, type is Value or AverageValue",fieldPath=".target.averageUtilization"
 	// +kubebuilder:validation:XValidation:rule="has(self.target.averageValue) == (self.target.type == 'AverageValue')",message="averageValue must be set if and only if type is AverageValue",fieldPath=".target.averageValue"
@@ -336,7 +339,7 @@ type MetricSpec struct {
 	Object *autoscalingv2.ObjectMetricSource `json:"object,omitempty"`
 	// external is a metric of something outside of the cluster.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="self.metric.name != ''",message="must not be empty",fieldPath=".metric.name"
+	// +kubebuilder:validation:XValidation:rule="self.metric.name != '' && !self.metric.name.contains('/')",message="must not be empty nor contain '/'",fieldPath=".metric.name"
 	// +kubebuilder:validation:XValidation:rule="self.target.type in ['Value', 'AverageValue']",message="type must be Value or AverageValue",fieldPath=".target.type"
 	// +kubebuilder:validation:XValidation:rule="!has(self.target.averageUtilization)",message="averageUtilization must not be set, type is Value or AverageValue",fieldPath=".target.averageUtilization"
 	// +kubebuilder:validation:XValidation:rule="has(self.target.averageValue) == (self.target.type == 'AverageValue')",message="averageValue must be set if and only if type is AverageValue",fieldPath=".target.averageValue"
@@ -360,8 +363,8 @@ type CustomMetricSource struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	Source string `json:"source"`
-	// name of the metric in status and events; by default custom[i], where i is
-	// its place in metrics.
+	// name of the metric in status and events, unlike that of any other metric; by
+	// default custom[i], where i is its place in metrics.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
@@ -390,8 +393,8 @@ type CustomMetricSource struct {
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.perPod) || !self.perPod || self.target.type == 'AverageValue'",message="with perPod the type must be AverageValue",fieldPath=".target.type"
 type PrometheusMetricSource struct {
-	// name of the metric in status and events; by default prometheus[i], where
-	// i is its place in metrics.
+	// name of the metric in status and events, unlike that of any other metric; by
+	// default prometheus[i], where i is its place in metrics.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63

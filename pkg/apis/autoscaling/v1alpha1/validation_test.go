@@ -140,11 +140,13 @@ func rejectedSources() map[string]rejection {
 		"a resource without a name":             {change("", "metrics", resourceMetric, "resource", "name"), "spec.metrics[0].resource.name: Invalid value: must not be empty", "spec.metrics[0].resource.name: Required"},
 		"a resource's name with a space":        {change("c p u", "metrics", resourceMetric, "resource", "name"), "", `spec.metrics[0].resource.name: Invalid value: "c p u"`},
 		"a container's resource without a name": {change("", "metrics", containerMetric, "containerResource", "name"), "spec.metrics[1].containerResource.name: Invalid value: must not be empty", "spec.metrics[1].containerResource.name: Required"},
-		"no container":                          {change("", "metrics", containerMetric, "containerResource", "container"), "spec.metrics[1].containerResource.container: Invalid value: must not be empty", "spec.metrics[1].containerResource.container: Required"},
+		"no container":                          {change("", "metrics", containerMetric, "containerResource", "container"), "spec.metrics[1].containerResource.container: Invalid value: must not be empty nor longer than 63", "spec.metrics[1].containerResource.container: Required"},
+		"a container's name too long":           {change(long, "metrics", containerMetric, "containerResource", "container"), "spec.metrics[1].containerResource.container: Invalid value: must not be empty nor longer than 63", "spec.metrics[1].containerResource.container: Invalid value"},
+		"an object's kind with a slash":         {change("a/b", "metrics", objectMetric, "object", "describedObject", "kind"), "spec.metrics[3].object.describedObject.kind: Invalid value", `spec.metrics[3].object.describedObject.kind: Invalid value: "a/b": may not contain '/'`},
 		"a container's name with a dot":         {change("a.b", "metrics", containerMetric, "containerResource", "container"), "", `spec.metrics[1].containerResource.container: Invalid value: "a.b"`},
-		"an object without a kind":              {change("", "metrics", objectMetric, "object", "describedObject", "kind"), "spec.metrics[3].object.describedObject.kind: Invalid value: must not be empty", "spec.metrics[3].object.describedObject.kind: Required"},
-		"an object without a name":              {change("", "metrics", objectMetric, "object", "describedObject", "name"), "spec.metrics[3].object.describedObject.name: Invalid value: must not be empty", "spec.metrics[3].object.describedObject.name: Required"},
-		"an object's name with a slash":         {change("a/b", "metrics", objectMetric, "object", "describedObject", "name"), "", `spec.metrics[3].object.describedObject.name: Invalid value: "a/b": may not contain '/'`},
+		"an object without a kind":              {change("", "metrics", objectMetric, "object", "describedObject", "kind"), "spec.metrics[3].object.describedObject.kind: Invalid value: must not be empty nor contain '/'", "spec.metrics[3].object.describedObject.kind: Required"},
+		"an object without a name":              {change("", "metrics", objectMetric, "object", "describedObject", "name"), "spec.metrics[3].object.describedObject.name: Invalid value: must not be empty nor contain '/'", "spec.metrics[3].object.describedObject.name: Required"},
+		"an object's name with a slash":         {change("a/b", "metrics", objectMetric, "object", "describedObject", "name"), "spec.metrics[3].object.describedObject.name: Invalid value", `spec.metrics[3].object.describedObject.name: Invalid value: "a/b": may not contain '/'`},
 		"an object's API version of three":      {change("a/b/c", "metrics", objectMetric, "object", "describedObject", "apiVersion"), "", `spec.metrics[3].object.describedObject.apiVersion: Invalid value: "a/b/c"`},
 		"no query":                              {change("", "metrics", promMetric, "prometheus", "query"), "spec.metrics[5].prometheus.query", "spec.metrics[5].prometheus.query: Required value: a PromQL expression"},
 		"a query beyond the limit":              {change(strings.Repeat("x", 4097), "metrics", promMetric, "prometheus", "query"), "spec.metrics[5].prometheus.query", "spec.metrics[5].prometheus.query: Too long: may not be more than 4096"},
@@ -163,8 +165,9 @@ func rejectedSources() map[string]rejection {
 	}
 	for i, name := range map[int]string{podsMetric: "pods", objectMetric: "object", externalMetric: "external"} {
 		path := fmt.Sprintf("spec.metrics[%d].%s.metric", i, name)
-		cases["no metric of "+name] = rejection{change("", "metrics", i, name, "metric", "name"), path + ".name: Invalid value: must not be empty", path + ".name: Required"}
-		cases["a metric with a slash of "+name] = rejection{change("a/b", "metrics", i, name, "metric", "name"), "", path + `.name: Invalid value: "a/b": may not contain '/'`}
+		cases["no metric of "+name] = rejection{change("", "metrics", i, name, "metric", "name"), path + ".name: Invalid value: must not be empty nor contain '/'", path + ".name: Required"}
+		cases["a metric with a slash of "+name] = rejection{change("a/b", "metrics", i, name, "metric", "name"), path + ".name: Invalid value: must not be empty nor contain '/'", path + `.name: Invalid value: "a/b": may not contain '/'`}
+		cases["a metric with a % of "+name] = rejection{change("a%b", "metrics", i, name, "metric", "name"), "", path + `.name: Invalid value: "a%b": may not contain '%'`}
 		cases["a selector's value of "+name] = rejection{change("a b", "metrics", i, name, "metric", "selector", "matchLabels", "kind"), "", path + ".selector.matchLabels"}
 		cases["a selector's operator of "+name] = rejection{change("Like", "metrics", i, name, "metric", "selector", "matchExpressions", 0, "operator"), "", path + `.selector.matchExpressions[0].operator: Invalid value: "Like"`}
 		cases["a selector's key of "+name] = rejection{change("a b", "metrics", i, name, "metric", "selector", "matchExpressions", 0, "key"), "", path + `.selector.matchExpressions[0].key: Invalid value: "a b"`}
