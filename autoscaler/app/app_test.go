@@ -15,6 +15,8 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/plimsoll-k8s/plimsoll/autoscaler/app"
+	"github.com/plimsoll-k8s/plimsoll/autoscaler/metrics/source"
+	"github.com/plimsoll-k8s/plimsoll/pkg/scaling"
 )
 
 func TestTheDefaultsAreValid(t *testing.T) {
@@ -38,15 +40,19 @@ func TestBadFlagsAreOneClearLineEach(t *testing.T) {
 		"a negative initialization":      {[]string{"--cpu-initialization-period", "-1s"}, "--cpu-initialization-period -1s: must be from 0s to 24h0m0s"},
 		"a negative readiness delay":     {[]string{"--initial-readiness-delay", "-1s"}, "--initial-readiness-delay -1s: must be from 0s to 24h0m0s"},
 		"a negative sample age":          {[]string{"--max-sample-age", "-1s"}, "--max-sample-age -1s: must be from 0s to 24h0m0s"},
+		"a negative window":              {[]string{"--downscale-stabilization", "-1s"}, "--downscale-stabilization -1s: must be from 0s to 1h0m0s"},
+		"a tolerance of all":             {[]string{"--tolerance", "1.1"}, "--tolerance 1.1: must be from 0 to 1"},
+		"a status never refreshed":       {[]string{"--status-refresh", "2h"}, "--status-refresh 2h0m0s: must be from 0s to 1h0m0s"},
+		"a file that is not there":       {[]string{"--config", "/does/not/exist"}, "--config /does/not/exist: read configuration: open /does/not/exist: no such file or directory"},
 		"no requests":                    {[]string{"--kube-api-qps", "0"}, "--kube-api-qps 0: must be more than 0"},
 		"no burst":                       {[]string{"--kube-api-burst", "0"}, "--kube-api-burst 0: must be 1 or more"},
 		"no metrics address":             {[]string{"--metrics-bind-address", ""}, `--metrics-bind-address "": must be host:port, or "0" for none`},
-		"a server that is no URL":        {[]string{"--prometheus-server", "prometheus:9090"}, `--prometheus-server: prometheus server "default": URL "prometheus:9090": must be http://host or https://host, with a port and a path if need be`},
-		"a server named without URL":     {[]string{"--prometheus-server", "main="}, `--prometheus-server: prometheus server "main": URL "": must be http://host or https://host, with a port and a path if need be`},
-		"two servers of one name":        {[]string{"--prometheus-server", "http://a", "--prometheus-server", "default=http://b"}, `--prometheus-server: prometheus server "default": configured twice`},
+		"a server that is no URL":        {[]string{"--prometheus-server", "prometheus:9090"}, `--prometheus-server: prometheusServers[0].url: Invalid value: "prometheus:9090": must be http://host or https://host, with a port and a path if need be`},
+		"a server named without URL":     {[]string{"--prometheus-server", "main="}, `--prometheus-server: prometheusServers[0].url: Invalid value: "": must be http://host or https://host, with a port and a path if need be`},
+		"two servers of one name":        {[]string{"--prometheus-server", "http://a", "--prometheus-server", "default=http://b"}, `--prometheus-server: prometheusServers[1].name: Duplicate value: "default"`},
 		"a kubeconfig that is not there": {[]string{"--kubeconfig", "/does/not/exist"}, `find the API server (--kubeconfig "/does/not/exist"): stat /does/not/exist: no such file or directory`},
 		"two things wrong, on two lines": {[]string{"--kube-api-burst", "0", "--concurrent-syncs", "0"}, "--concurrent-syncs 0: must be from 1 to 1000\n--kube-api-burst 0: must be 1 or more"},
-		"a query in the URL has no name": {[]string{"--prometheus-server", "http://a/?x=y"}, `--prometheus-server: prometheus server "default": URL "http://a/?x=y": must not have user information, a query or a fragment`},
+		"a query in the URL has no name": {[]string{"--prometheus-server", "http://a/?x=y"}, `--prometheus-server: prometheusServers[0].url: Invalid value: "http://a/?x=y": must not have user information, a query or a fragment`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cmd := app.New()
@@ -81,6 +87,30 @@ func TestTheREADMEListsEveryFlag(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatIsAddedMustBeNew(t *testing.T) {
+	o := app.DefaultOptions()
+	o.MetricsBindAddress, o.HealthProbeBindAddress, o.LeaderElect, o.Shadow = "0", "0", false, true
+	factory := func([]byte) (scaling.Policy, error) { return nil, nil }
+	for want, options := range map[string][]app.Option{
+		`policy "Target": there is one of that name already`:     {app.WithPolicy("Target", factory)},
+		`policy "Mine": given twice`:                             {app.WithPolicy("Mine", factory), app.WithPolicy("Mine", factory)},
+		`source "Prometheus": there is one of that name already`: {app.WithSource(named("Prometheus"))},
+	} {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		if err := app.Run(ctx, plainAPIServer(t), o, options...); err == nil || err.Error() != "set up: "+want {
+			t.Errorf("error %v\nwant  set up: %s", err, want)
+		}
+		cancel()
+	}
+}
+
+// named is a source that has a name and nothing else.
+type named string
+
+func (n named) Name() string { return string(n) }
+
+func (named) Read(context.Context, time.Time, []source.Query, func(int, scaling.Metric)) {}
 
 // plainAPIServer answers for pods, and for nothing of ours.
 func plainAPIServer(t *testing.T) *rest.Config {
