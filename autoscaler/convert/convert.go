@@ -80,9 +80,6 @@ func newObject(m metav1.ObjectMeta, o Options, r *report, drop ...string) *v1alp
 	if m.Name == "" {
 		r.errs = append(r.errs, field.Required(path.Child("name"), "the result is found by it"))
 	}
-	for i, owner := range m.OwnerReferences {
-		r.refuse(path.Child("ownerReferences").Index(i), owner.Kind+" "+owner.Name, "the object belongs to another, which would write it again: convert that one, or remove the reference")
-	}
 	if len(m.Finalizers) > 0 {
 		r.warn(path.Child("finalizers"), "left out: they belong to whoever waits for the end of the object that was converted")
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
 	"github.com/plimsoll-k8s/plimsoll/autoscaler/convert"
@@ -107,6 +108,9 @@ func TestAnHPAIsKeptWhole(t *testing.T) {
 	if wa.Spec.PodSelection != v1alpha1.PodSelectionSelector {
 		t.Errorf("podSelection %q, want Selector", wa.Spec.PodSelection)
 	}
+	if wa.Name != "web" || wa.Namespace != "shop" || wa.Labels["team"] != "shop" {
+		t.Errorf("metadata %+v, want that of the HorizontalPodAutoscaler", wa.ObjectMeta)
+	}
 	if diff := cmp.Diff(before.Spec, backToHPA(wa.Spec)); diff != "" {
 		t.Errorf("the spec differs (-HPA +result):\n%s", diff)
 	}
@@ -116,6 +120,19 @@ func TestAnHPAIsKeptWhole(t *testing.T) {
 	wa.Labels["team"] = "changed"
 	if diff := cmp.Diff(before, &hpa); diff != "" {
 		t.Errorf("a change of the result changed the HorizontalPodAutoscaler:\n%s", diff)
+	}
+}
+
+func TestAnHPAOfAScaledObjectIsReadForItsSpec(t *testing.T) {
+	hpa := autoscalingv2.HorizontalPodAutoscaler{ObjectMeta: metav1.ObjectMeta{Name: "a", OwnerReferences: []metav1.OwnerReference{{Kind: "ScaledObject"}}}}
+	hpa.Spec.ScaleTargetRef = autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "a"}
+	hpa.Spec.MaxReplicas = 3
+	wa, _, errs := convert.FromHPA(&hpa, convert.Options{})
+	if len(errs) > 0 {
+		t.Fatal(errs.ToAggregate())
+	}
+	if len(wa.OwnerReferences) > 0 {
+		t.Errorf("the result has the owner %v, which would delete it", wa.OwnerReferences)
 	}
 }
 
@@ -233,7 +250,6 @@ func TestRefused(t *testing.T) {
 		"more replicas than the maximum":          {[]replacement{{`"desiredReplicas": "5"`, `"desiredReplicas": "11"`}}, `spec.triggers[2].metadata.desiredReplicas: Invalid value: "11": must be from 1 to maxReplicaCount (10)`},
 		"replicas that are no number":             {[]replacement{{`"desiredReplicas": "5"`, `"desiredReplicas": "five"`}}, `spec.triggers[2].metadata.desiredReplicas: Invalid value: "five"`},
 		"a cron trigger of type Value":            {[]replacement{{`{"type": "cron"`, `{"type": "cron", "metricType": "Value"`}}, `spec.triggers[2].metricType: Invalid value: "Value": must be AverageValue`},
-		"an owner":                                {[]replacement{{inNotes, `"ownerReferences": [{"apiVersion": "v1", "kind": "App", "name": "x", "uid": "1"}], ` + inNotes}}, `metadata.ownerReferences[0]: Invalid value: "App x": the object belongs to another`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			wa, _, errs := convert.FromScaledObject([]byte(edited(t, c.changes)), options())

@@ -22,8 +22,9 @@ import (
 // Convert reads HorizontalPodAutoscalers (autoscaling/v1 and v2), ScaledObjects
 // (keda.sh/v1alpha1) and lists of them, in YAML or JSON, from r and writes the
 // WorkloadAutoscalers in YAML to w, in their order. Warnings go to warnings, a
-// line each. If anything is refused nothing is written to w, and the error has a
-// line for each field.
+// line each. Objects that belong to others are refused, for their owners would
+// write them again. If anything is refused nothing is written to w, and the error
+// has a line for each field.
 func Convert(r io.Reader, w, warnings io.Writer, o Options) error {
 	c := converter{options: o, warnings: warnings}
 	documents := utilyaml.NewYAMLReader(bufio.NewReader(r))
@@ -66,8 +67,9 @@ type converter struct {
 type header struct {
 	metav1.TypeMeta `json:",inline"`
 	Metadata        struct {
-		Name      string `json:"name"`
-		Namespace string `json:"namespace"`
+		Name            string                  `json:"name"`
+		Namespace       string                  `json:"namespace"`
+		OwnerReferences []metav1.OwnerReference `json:"ownerReferences"`
 	} `json:"metadata"`
 	Items []json.RawMessage `json:"items"`
 }
@@ -87,6 +89,7 @@ func (c *converter) convert(raw []byte, place string) {
 	}
 	place = fmt.Sprintf("%s, %s %s", place, h.Kind, nameOf(h))
 	wa, warnings, errs, err := c.object(raw, h)
+	errs = append(owned(h), errs...)
 	for _, warning := range warnings {
 		fmt.Fprintf(c.warnings, "warning: %s: %s\n", place, warning)
 	}
@@ -96,9 +99,20 @@ func (c *converter) convert(raw []byte, place string) {
 	for _, e := range errs {
 		c.problems = append(c.problems, fmt.Errorf("%s: %w", place, e))
 	}
-	if wa != nil {
+	if len(errs) == 0 && wa != nil {
 		c.write(wa)
 	}
+}
+
+// owned refuses an object that belongs to another, which would write it again and
+// scale beside the result.
+func owned(h header) field.ErrorList {
+	var errs field.ErrorList
+	for i, owner := range h.Metadata.OwnerReferences {
+		path := field.NewPath("metadata", "ownerReferences").Index(i)
+		errs = append(errs, field.Invalid(path, owner.Kind+" "+owner.Name, "the object belongs to another, which would write it again: convert that one, or remove the reference"))
+	}
+	return errs
 }
 
 func nameOf(h header) string {

@@ -11,6 +11,7 @@ import (
 	structuralschema "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/pruning"
 	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/yaml"
 
 	"github.com/plimsoll-k8s/plimsoll/pkg/apis/autoscaling/v1alpha1"
 )
@@ -393,5 +394,25 @@ func checkValid(t *testing.T, schema schema, object map[string]any) {
 	v1alpha1.SetDefaults(wa)
 	if errs := v1alpha1.Validate(wa); len(errs) > 0 {
 		t.Errorf("Validate: %v", errs.ToAggregate())
+	}
+}
+
+// BenchmarkValidate is one object with every field, as an autoscaler checks it
+// when it has changed.
+func BenchmarkValidate(b *testing.B) {
+	wa := &v1alpha1.WorkloadAutoscaler{}
+	content, err := os.ReadFile(completeFile)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := yaml.UnmarshalStrict(content, wa); err != nil {
+		b.Fatal(err)
+	}
+	v1alpha1.SetDefaults(wa)
+	b.ReportAllocs()
+	for b.Loop() {
+		if errs := v1alpha1.Validate(wa); len(errs) > 0 {
+			b.Fatal(errs.ToAggregate())
+		}
 	}
 }
