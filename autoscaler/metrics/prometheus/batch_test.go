@@ -19,6 +19,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -207,6 +208,66 @@ func TestWhatSplittingCostsIsBounded(t *testing.T) {
 	}
 }
 
+func TestASlowNamespaceIsKeptApartWithinTwoPeriods(t *testing.T) {
+	release := make(chan struct{})
+	var slow, asked atomic.Int64
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		text := r.FormValue("query")
+		asked.Add(1)
+		if strings.Contains(text, "ns-07") {
+			slow.Add(1)
+			<-release
+			return
+		}
+		var samples []string
+		for i := range 40 {
+			if namespace := fmt.Sprintf("ns-%02d", i); strings.Contains(text, namespace) {
+				samples = append(samples, sample(fmt.Sprintf(`"namespace":%q`, namespace), "1"))
+			}
+		}
+		vector(samples...)(w, r)
+	})
+	s := start(t, handler, prometheus.Server{Timeout: metav1.Duration{Duration: 300 * time.Millisecond}})
+	t.Cleanup(func() { close(release) }) // before the server is closed
+	var queries []source.Query
+	for i := range 40 {
+		queries = append(queries, promQL(fmt.Sprintf("ns-%02d", i), "sum(rate(x[1m]))"))
+	}
+	other := promQL("other", "absent(y)") // the server is there for others
+	for period, want := range []struct{ unknown, slow int64 }{{40, 3}, {1, 1}, {1, 1}} {
+		slow.Store(0)
+		unknown := int64(0)
+		for _, m := range readAll(t.Context(), s, now.Add(time.Duration(period)*15*time.Second), append(queries, other)...)[:40] {
+			if m.Unknown.Set() {
+				unknown++
+			}
+		}
+		if unknown > want.unknown || slow.Load() > want.slow {
+			t.Errorf("period %d: %d unknown and %d slow queries, want at most %d and %d", period, unknown, slow.Load(), want.unknown, want.slow)
+		}
+	}
+	if n := asked.Load(); n > 40 {
+		t.Errorf("%d queries in three periods", n)
+	}
+}
+
+func TestAnOutageIsNotBlamedOnQueries(t *testing.T) {
+	server := &script{answers: map[string]http.HandlerFunc{one("a", "b", "c", "d"): each("a", "b", "c", "d")}}
+	var up atomic.Bool
+	s := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !up.Load() {
+			panic(http.ErrAbortHandler)
+		}
+		server.ServeHTTP(w, r)
+	}), prometheus.Server{})
+	readAll(t.Context(), s, now, of("a", "b", "c", "d")...)
+	up.Store(true)
+	readAll(t.Context(), s, now.Add(15*time.Second), of("a", "b", "c", "d")...)
+	if diff := cmp.Diff([]string{one("a", "b", "c", "d")}, server.queries()); diff != "" {
+		t.Errorf("queries afterwards (-want +got):\n%s", diff)
+	}
+}
+
 func TestEachPodHasItsReading(t *testing.T) {
 	query := `sum by (pod) (rate(x{namespace="shop"}[1m]))`
 	for name, c := range map[string]struct {
@@ -332,7 +393,7 @@ func TestAHungServerIsLeftAloneAndHoldsUpNobody(t *testing.T) {
 	fine := httptest.NewServer(vector(sample("", "1")))
 	defer fine.Close()
 	registry := prom.NewRegistry()
-	timeout := metav1.Duration{Duration: 30 * time.Millisecond}
+	timeout := metav1.Duration{Duration: 250 * time.Millisecond}
 	s, err := prometheus.New([]prometheus.Server{{Name: "slow", URL: slow.URL, Timeout: timeout, Concurrency: 2}, {Name: "fine", URL: fine.URL}}, registry)
 	if err != nil {
 		t.Fatal(err)

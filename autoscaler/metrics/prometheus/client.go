@@ -37,6 +37,8 @@ type reply struct {
 	err      error
 	// down says that err is the server's state, not the query's fault.
 	down bool
+	// slow says that err is that there was no answer in time.
+	slow bool
 	// undecided says that err tells nothing about the server: the asker gave up,
 	// or could not ask.
 	undecided bool
@@ -112,9 +114,9 @@ func (c *client) failure(ctx context.Context, err error, x *exchange) reply {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return reply{err: errors.New("the time for reading has ended"), undecided: true}
 	case ctx.Err() != nil:
-		return reply{err: errors.New("no answer before the time for reading ended"), down: true}
+		return reply{err: errors.New("no answer before the time for reading ended"), down: true, slow: true}
 	case errors.Is(err, context.DeadlineExceeded):
-		return reply{err: fmt.Errorf("no answer within %s", c.config.Timeout.Duration), down: true}
+		return reply{err: fmt.Errorf("no answer within %s", c.config.Timeout.Duration), down: true, slow: true}
 	case errors.As(err, &limit):
 		return reply{err: limit}
 	case errors.As(err, &local):

@@ -17,6 +17,8 @@ const (
 	// splits is how many more queries the requests of one shape may cost in one
 	// period because merging them failed.
 	splits = 64
+	// slowSplits is how many of these, the first included, may take too long.
+	slowSplits = 3
 	// wary is how long it is remembered.
 	wary = 5 * time.Minute
 	// maxWary is how many shapes and requests are remembered at most.
@@ -72,7 +74,7 @@ func (s *server) plan(query, namespace string, perPod bool) *plan {
 // read answers all of wants.
 func (s *server) read(ctx context.Context, now time.Time, wants []*want) {
 	defer func() { s.metrics.circuit(s.config.Name, &s.breaker, now) }()
-	r := &reading{server: s, ctx: ctx, now: now, asked: map[string]int{}}
+	r := &reading{server: s, ctx: ctx, now: now, answered: s.breaker.begin(), asked: map[string]int{}, slow: map[string]int{}}
 	all := s.merge(now, wants)
 	switch s.breaker.admit(now) {
 	case refused:
@@ -155,34 +157,17 @@ func (s *server) forget(now time.Time) {
 	}
 }
 
-// mergeFewer remembers of a shape how many may be merged.
-func (s *server) mergeFewer(now time.Time, shape string, most int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	l, found := s.small[shape]
-	if len(s.small) < maxWary && (!found || most < l.most) {
-		s.small[shape] = limit{most, now.Add(wary)}
-	}
-}
-
-// keepApart remembers a request that failed.
-func (s *server) keepApart(now time.Time, w *want) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.solo) < maxWary {
-		s.solo[w.text()] = now.Add(wary)
-		s.solo[w.request.shape.place()] = now.Add(wary)
-	}
-}
-
 // reading is one read of all the workloads that a server has queries of.
 type reading struct {
 	*server
 	ctx context.Context
 	now time.Time
+	// answered is how many queries the server had answered before.
+	answered uint64
 
 	mu    sync.Mutex
 	asked map[string]int // by shape, queries that splitting has cost
+	slow  map[string]int // by shape, merged queries that took too long
 }
 
 // all asks several at once.
@@ -266,9 +251,8 @@ func (r *reading) ask(g *group) reply {
 // remembers what it finds.
 func (r *reading) split(g *group, answer reply) bool {
 	key := g.wants[0].request.shape.key
-	if r.ctx.Err() != nil || !r.maySplit(key) {
-		r.mergeFewer(r.now, key, max(len(g.wants)/2, 1))
-		return r.tell(g, failed(scaling.ReasonUnreadable, fmt.Sprintf("query server %q: not answered as one with %d like it, and there was no time to ask for each", r.config.Name, len(g.wants)-1)))
+	if !r.maySplit(key, answer) {
+		return r.giveUp(g, answer.slow)
 	}
 	first, second := g.halves()
 	fine := r.half(first)
@@ -281,16 +265,76 @@ func (r *reading) split(g *group, answer reply) bool {
 
 // half answers a part of a group that was split.
 func (r *reading) half(g *group) bool {
+	if !r.hasTime(g.wants[0].request.shape.key) {
+		return r.giveUp(g, false)
+	}
 	fine := r.answer(g)
 	if !fine && len(g.wants) == 1 {
-		r.keepApart(r.now, g.wants[0])
+		r.keepApart(r.now, g)
 	}
 	return fine
 }
 
-func (r *reading) maySplit(shape string) bool {
+// giveUp leaves a group without answers until the next period. If one of them
+// takes too long, it has to be one of few: their namespaces are kept apart then.
+func (r *reading) giveUp(g *group, slow bool) bool {
+	if slow {
+		r.keepApart(r.now, g)
+	} else {
+		r.mergeFewer(r.now, g.wants[0].request.shape.key, max(len(g.wants)/2, 1))
+	}
+	return r.tell(g, failed(scaling.ReasonUnreadable, fmt.Sprintf("query server %q: not answered as one with %d like it, and there was no time to ask for each", r.config.Name, len(g.wants)-1)))
+}
+
+func (r *reading) maySplit(shape string, answer reply) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if answer.slow {
+		r.slow[shape]++
+	}
 	r.asked[shape] += 2
-	return r.asked[shape] <= splits
+	return r.ctx.Err() == nil && r.asked[shape] <= splits && r.slow[shape] < slowSplits
+}
+
+func (r *reading) hasTime(shape string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ctx.Err() == nil && r.slow[shape] < slowSplits
+}
+
+// isAlive reports whether the server has answered anything in this read. What is
+// found out about one that has not is about the server, not about a query.
+func (r *reading) isAlive() bool { return r.breaker.begin() != r.answered }
+
+// mergeFewer remembers of a shape how many may be merged.
+func (r *reading) mergeFewer(now time.Time, shape string, most int) {
+	if !r.isAlive() {
+		return
+	}
+	s := r.server
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l, found := s.small[shape]
+	if found && most < l.most || !found && len(s.small) < maxWary {
+		s.small[shape] = limit{most, now.Add(wary)}
+	}
+}
+
+// keepApart remembers a request that failed alone, or of several the namespaces.
+func (r *reading) keepApart(now time.Time, g *group) {
+	if !r.isAlive() {
+		return
+	}
+	s := r.server
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, w := range g.wants {
+		if len(s.solo) >= maxWary {
+			return
+		}
+		if len(g.wants) == 1 {
+			s.solo[w.text()] = now.Add(wary)
+		}
+		s.solo[w.request.shape.place()] = now.Add(wary)
+	}
 }
