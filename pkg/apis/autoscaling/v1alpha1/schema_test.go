@@ -3,6 +3,8 @@ package v1alpha1_test
 import (
 	"context"
 	"maps"
+	"math"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
@@ -105,6 +107,86 @@ func TestAFieldOfAnotherTypeIsRejected(t *testing.T) {
 			t.Errorf("%s does not set %s", completeFile, name)
 		}
 	}
+}
+
+// TestValidateRefusesWhatTheSchemaRefuses edits some fields at random: an object
+// that an API server would refuse must not pass for lack of one.
+func TestValidateRefusesWhatTheSchemaRefuses(t *testing.T) {
+	schema := loadSchema(t)
+	random := rand.New(rand.NewPCG(5, 1))
+	bySchema, byGo, byNone := 0, 0, 0
+	complete := loadComplete(t)
+	for range 600 {
+		object := runtime.DeepCopyJSON(complete)
+		var edits []edit
+		for range 1 + random.IntN(3) {
+			paths := leavesOf(object["spec"])
+			path := paths[random.IntN(len(paths))]
+			edits = append(edits, edit{path, anotherValue(random, valueAt(object["spec"], path))})
+			apply(t, object, edits[len(edits)-1])
+		}
+		refused := schema.validate(object)
+		wa, err := decode(object)
+		if err == nil {
+			v1alpha1.SetDefaults(wa)
+			err = v1alpha1.Validate(wa).ToAggregate()
+		}
+		switch {
+		case refused != "" && err == nil:
+			t.Errorf("%v: Validate lets through what the schema refuses: %s", edits, refused)
+		case refused != "":
+			bySchema++
+		case err != nil:
+			byGo++
+		default:
+			byNone++
+		}
+	}
+	if bySchema < 300 || byNone < 50 {
+		t.Errorf("%d refused by both, %d by Validate alone, %d by none: too few to say anything", bySchema, byGo, byNone)
+	}
+	t.Logf("%d refused by both, %d by Validate alone, %d by none", bySchema, byGo, byNone)
+}
+
+// leavesOf are the paths of the values in spec that are no objects or lists.
+func leavesOf(spec any) [][]any {
+	return slices.DeleteFunc(pathsOf(spec, nil), func(path []any) bool {
+		switch valueAt(spec, path).(type) {
+		case map[string]any, []any:
+			return true
+		}
+		return false
+	})
+}
+
+func valueAt(value any, path []any) any {
+	for _, step := range path {
+		switch step := step.(type) {
+		case string:
+			value = value.(map[string]any)[step]
+		case int:
+			value = value.([]any)[step]
+		}
+	}
+	return value
+}
+
+// anotherValue is one of the type of value, never empty: to the Go types that is
+// the same as none.
+func anotherValue(random *rand.Rand, value any) any {
+	texts := []string{
+		"0", "-1", "5", "100m", "a", "A", "a/b", "a b", "a.b", "cpu", "requests", strings.Repeat("a", 64), strings.Repeat("a", 300),
+		"Value", "AverageValue", "Utilization", "Resource", "Pods", "External", "Prometheus", "Percent", "Max", "Target", "Watermark", "Schedule", "Tides",
+		"0 1 * * *", "0 1 * * 9", "@daily", "UTC", "Local", "Paused", "Selector", "Zero", "apps/v1", "v1",
+	}
+	numbers := []int64{-1, 0, 1, 2, 5, 15, 21, 1800, 1801, 3600, 3601, 86400, 86401, math.MaxInt32}
+	switch value.(type) {
+	case bool:
+		return random.IntN(2) == 0
+	case int64:
+		return numbers[random.IntN(len(numbers))]
+	}
+	return texts[random.IntN(len(texts))]
 }
 
 // wrongType is a value that a field of the schema cannot have.
