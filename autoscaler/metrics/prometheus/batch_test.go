@@ -119,6 +119,21 @@ func TestWorkloadsThatDifferInLabelsShareAQuery(t *testing.T) {
 	}
 }
 
+func TestLabelsThatAQueryDropsStayDroppedWhenMerged(t *testing.T) {
+	server := &script{answers: map[string]http.HandlerFunc{
+		`sum by (pod) (rate(x{namespace="a",pod=~"v|w"}[1m]))`: vector(sample(`"pod":"v"`, "1"), sample(`"pod":"w"`, "2")),
+	}}
+	s := start(t, server, prometheus.Server{})
+	for i, m := range readAll(t.Context(), s, now, perPod(promQL("a", `sum(rate(x{pod="v"}[1m]))`), "v"), perPod(promQL("a", `sum(rate(x{pod="w"}[1m]))`), "w")) {
+		if m.Unknown.Reason != prometheus.ReasonNoPodLabel || strings.Contains(m.Unknown.Message, "\"v\"") {
+			t.Errorf("workload %d: %+v, want it as if asked alone: without the label", i, m)
+		}
+	}
+	if n := len(server.queries()); n != 1 {
+		t.Errorf("%d queries, want 1", n)
+	}
+}
+
 // one adds up what each of the namespaces asks for, when merged and alone.
 func one(namespaces ...string) string {
 	if len(namespaces) == 1 {
@@ -462,6 +477,22 @@ func gauge(t *testing.T, registry *prom.Registry, name, server string) float64 {
 	return 0
 }
 
+func TestWhatIsNotAskedInTimeDoesNotOpenTheCircuit(t *testing.T) {
+	s := start(t, vector(sample("", "1")), prometheus.Server{})
+	ended, cancel := context.WithDeadline(t.Context(), now) // long ago
+	defer cancel()
+	for i, m := range readAll(ended, s, now, distinct("default", 20)...) {
+		if m.Unknown.Reason != scaling.ReasonUnreadable {
+			t.Errorf("query %d: %+v", i, m)
+		}
+	}
+	for i, m := range readAll(t.Context(), s, now, distinct("default", 20)...) {
+		if m.Unknown.Set() {
+			t.Errorf("query %d in time: %+v", i, m)
+		}
+	}
+}
+
 func TestRejectedQueriesDoNotOpenTheCircuit(t *testing.T) {
 	s := start(t, status(http.StatusBadRequest, `{"status":"error","errorType":"bad_data","error":"parse error"}`), prometheus.Server{})
 	for i, m := range readAll(t.Context(), s, now, distinct("default", 20)...) {
@@ -725,11 +756,12 @@ func TestTheExampleOfTheReadmeLoads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, after, found := strings.Cut(string(readme), "```yaml\n")
-	example, _, ended := strings.Cut(after, "```")
-	if !found || !ended {
+	_, after, _ := strings.Cut(string(readme), "## Servers\n\n")
+	example, _, found := strings.Cut(after, "\n\n")
+	if !found || !strings.HasPrefix(example, "    apiVersion") {
 		t.Fatal("no example in README.md")
 	}
+	example = strings.ReplaceAll(example, "\n    ", "\n")[4:]
 	path := filepath.Join(t.TempDir(), "config.yaml")
 	if err := os.WriteFile(path, []byte(example), 0o600); err != nil {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package prometheus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -236,8 +237,10 @@ func (r *reading) ask(g *group) reply {
 	case r.slots <- struct{}{}:
 		defer func() { <-r.slots }()
 	case <-r.ctx.Done():
+	}
+	if r.ctx.Err() != nil {
 		r.breaker.settle(r.now, 0, reply{undecided: true})
-		return reply{err: fmt.Errorf("not asked in time: %w", context.Cause(r.ctx)), undecided: true}
+		return reply{err: errors.New("the time for reading ended before it was asked"), undecided: true}
 	}
 	began, started := r.breaker.begin(), time.Now()
 	answer := r.client.ask(r.ctx, g.text, r.now, len(g.wants))
