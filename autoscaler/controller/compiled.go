@@ -49,9 +49,10 @@ func compile(wa *v1alpha1.WorkloadAutoscaler, policies map[string]scaling.Factor
 	}
 	c.tolerance = toleranceOf(wa.Spec.Behavior, tolerance)
 	c.canLeaveZero = len(wa.Spec.Metrics) == 0
+	names := v1alpha1.MetricNames(wa.Spec.Metrics)
 	for i := range wa.Spec.Metrics {
 		m := &wa.Spec.Metrics[i]
-		c.metrics = append(c.metrics, metricOf(i, m))
+		c.metrics = append(c.metrics, metricOf(names[i], m))
 		c.sources = append(c.sources, sourceOf(m))
 		c.canLeaveZero = c.canLeaveZero || !isReadFromPods(m)
 	}
@@ -73,7 +74,11 @@ func policyOf(p *v1alpha1.PolicySpec, policies map[string]scaling.Factory, path 
 	if p.Parameters != nil {
 		parameters = p.Parameters.Raw
 	}
-	policy, err := factory(parameters)
+	var policy scaling.Policy
+	var err error
+	if panicked := guarded(func() { policy, err = factory(parameters) }); panicked != nil {
+		err = panicked
+	}
 	if err != nil {
 		return nil, field.ErrorList{field.Invalid(path.Child("parameters"), string(parameters), err.Error())}
 	}
@@ -134,8 +139,8 @@ func toleranceOf(b *autoscalingv2.HorizontalPodAutoscalerBehavior, usual float64
 
 // metricOf is what the policy is told of a valid metric whatever its source
 // answers.
-func metricOf(i int, m *v1alpha1.MetricSpec) scaling.Metric {
-	s := scaling.Metric{Name: v1alpha1.MetricName(i, *m), Optional: m.Optional, Activation: -1}
+func metricOf(name string, m *v1alpha1.MetricSpec) scaling.Metric {
+	s := scaling.Metric{Name: name, Optional: m.Optional, Activation: -1}
 	s.Target = targetOf(specTarget(m))
 	if p := m.Prometheus; p != nil && p.ActivationThreshold != nil {
 		s.Activation = p.ActivationThreshold.AsApproximateFloat64()
