@@ -1,6 +1,7 @@
 package prometheus_test
 
 import (
+	"compress/gzip"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -600,6 +601,38 @@ func TestAuthoritiesAreReadAgainWhenTheyChange(t *testing.T) {
 		if m.Unknown.Set() != (c.message != "") || !strings.Contains(m.Unknown.Message, c.message) {
 			t.Errorf("got %+v, want %q", m, c.message)
 		}
+	}
+}
+
+func TestARedirectInTheClearIsRefused(t *testing.T) {
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "http://"+r.Host+r.URL.Path, http.StatusTemporaryRedirect)
+	}))
+	defer server.Close()
+	s, err := prometheus.New([]prometheus.Server{{Name: "default", URL: server.URL, TLS: &prometheus.TLS{InsecureSkipVerify: true}}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if m := readOne(t.Context(), s, query("default")); !strings.Contains(m.Unknown.Message, "redirected from https to http") {
+		t.Errorf("got %+v", m)
+	}
+}
+
+func TestACompressedAnswerIsAsLongAsItUnfoldsTo(t *testing.T) {
+	s := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		z := gzip.NewWriter(w)
+		defer func() { _ = z.Close() }()
+		zeros := make([]byte, 1<<16)
+		for range 1 << 8 {
+			if _, err := z.Write(zeros); err != nil {
+				return
+			}
+		}
+	}), prometheus.Server{})
+	if m := readOne(t.Context(), s, query("default")); !strings.Contains(m.Unknown.Message, "longer than 1048576 bytes") {
+		t.Errorf("got %+v", m)
 	}
 }
 
