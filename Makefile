@@ -72,6 +72,7 @@ bench-packing: ## Packing against the policies of the literature on public trace
 .PHONY: bench-autoscaler
 bench-autoscaler: ## Up to 5,000 autoscalers, ours and the HorizontalPodAutoscaler (half an hour); options in ARGS (ARGS="-n 100")
 	@hack/build bin/bench-autoscaler ./lab/autoscaling
+	@for program in plimsoll hpa; do hack/build bin/bench-autoscaler-$$program ./lab/autoscaling/$$program; done
 	@exec bin/bench-autoscaler -out bench/results/autoscaler.csv $(ARGS)
 
 ##@ Check

@@ -12,8 +12,9 @@ import (
 type contender struct {
 	name, what string
 	objects    objects
-	// run runs it in a process of its own until ctx ends.
-	run func(ctx context.Context, c child) error
+	// program is the folder of the program that runs it, and workers and qps what that is told.
+	program      string
+	workers, qps int
 	// own reads its own metrics; nil for one that is timed by what it asks.
 	own func(ctx context.Context, p *process) (*ownMetrics, error)
 }
@@ -31,19 +32,19 @@ func contenders() []contender {
 	return []contender{
 		{
 			name: "plimsoll", what: "plimsoll-autoscaler with its default flags",
-			objects: ours, run: runPlimsoll, own: readOwnMetrics,
+			objects: ours, program: "plimsoll", own: readOwnMetrics,
 		},
 		{
 			name: "hpa", what: "the horizontal-pod-autoscaler-controller with its 5 workers, and no limit on its requests",
-			objects: theirs, run: hpa(5, unlimited),
+			objects: theirs, program: "hpa", workers: 5, qps: unlimited,
 		},
 		{
 			name: "hpa-50-workers", what: "the same with 50 workers",
-			objects: theirs, run: hpa(50, unlimited),
+			objects: theirs, program: "hpa", workers: 50, qps: unlimited,
 		},
 		{
 			name: "hpa-20-qps", what: "the same with its 5 workers and its default limit of 20 requests a second",
-			objects: theirs, run: hpa(5, 20),
+			objects: theirs, program: "hpa", workers: 5, qps: 20,
 		},
 	}
 }

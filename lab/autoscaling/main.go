@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,6 +31,7 @@ type options struct {
 	seed            uint64
 	out, dir, log   string
 	profiles        string
+	programs        string
 	decision        bool
 }
 
@@ -37,7 +39,7 @@ func main() {
 	// Linking the components has filled the process's own flag set; its flags are not ours.
 	pflag.CommandLine = pflag.NewFlagSet("autoscaling", pflag.ContinueOnError)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "autoscaling:", err)
@@ -45,11 +47,7 @@ func main() {
 	}
 }
 
-// run is the benchmark, or, with the child's command, one controller of it.
-func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
-	if len(args) > 0 && args[0] == childCommand {
-		return runChild(ctx, args[1:], stdin, stdout, stderr)
-	}
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	o, err := parseFlags(args, stderr)
 	if err != nil {
 		return err
@@ -78,12 +76,20 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 	set.StringVar(&o.dir, "dir", os.TempDir(), "folder for the data of etcd and Prometheus, which go at the end; its path must be short")
 	set.StringVar(&o.log, "log", os.DevNull, "file for the logs of all components")
 	set.StringVar(&o.profiles, "profiles", "", "folder for CPU and heap profiles of the controllers while they are measured. Empty for none")
+	set.StringVar(&o.programs, "programs", "", "folder of the programs that run the controllers. Empty for this program's own")
 	set.BoolVar(&o.decision, "decision", true, "also run BenchmarkDecide of "+strings.Join(decisionPackages(), " and "))
 	if err := set.Parse(args); err != nil {
 		return o, err
 	}
 	if set.NArg() > 0 {
 		return o, fmt.Errorf("%q: all arguments are flags", set.Arg(0))
+	}
+	if o.programs == "" {
+		own, err := os.Executable()
+		if err != nil {
+			return o, fmt.Errorf("find the folder of this program: %w", err)
+		}
+		o.programs = filepath.Dir(own)
 	}
 	var sizesErr, controllersErr error
 	o.sizes, sizesErr = parseSizes(*sizes)

@@ -1,9 +1,8 @@
 package main
 
 import (
-	"context"
-	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,17 +12,22 @@ import (
 	"github.com/plimsoll-k8s/plimsoll/lab/quiet"
 )
 
-// TestMain is also the child: the benchmark starts its own program again.
 func TestMain(m *testing.M) {
 	pflag.CommandLine = pflag.NewFlagSet("autoscaling", pflag.ContinueOnError)
-	if len(os.Args) > 1 && os.Args[1] == childCommand {
-		if err := run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
-	}
 	os.Exit(quiet.Tests(m))
+}
+
+// buildPrograms builds the programs that run controllers, from what this test has built already.
+func buildPrograms(t *testing.T) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	for _, program := range []string{"plimsoll", "hpa"} {
+		out, err := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(dir, programName(program)), "./"+program).CombinedOutput()
+		if err != nil {
+			t.Fatalf("build %s: %v\n%s", program, err, out)
+		}
+	}
+	return dir
 }
 
 func TestEveryControllerIsMeasured(t *testing.T) {
@@ -35,6 +39,7 @@ func TestEveryControllerIsMeasured(t *testing.T) {
 	const n, perPeriod = 6, 6
 	o, err := parseFlags([]string{
 		"-n", "6", "-period", "2s", "-warm-up", "3", "-periods", "3", "-controllers", "hpa,plimsoll", "-dir", dir,
+		"-programs", buildPrograms(t),
 	}, os.Stderr)
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/plimsoll-k8s/plimsoll/lab/autoscaling/child"
 	"github.com/plimsoll-k8s/plimsoll/lab/autoscaling/requests"
 )
 
@@ -62,7 +63,9 @@ func (l *lab) measure(ctx context.Context, o options, c contender, n int) (r res
 	if err := c.objects.create(l.world, ctx); err != nil {
 		return r, err
 	}
-	p, err := startChild(c, l.Kubeconfig, l.prometheusURL, o.period, l.log)
+	p, err := startChild(c, o.programs, child.Options{
+		Kubeconfig: l.Kubeconfig, Prometheus: l.prometheusURL, Period: o.period, Workers: c.workers, QPS: c.qps,
+	}, l.log)
 	if err != nil {
 		return r, err
 	}

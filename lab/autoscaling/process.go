@@ -20,29 +20,26 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
+	"github.com/plimsoll-k8s/plimsoll/lab/autoscaling/child"
 	"github.com/plimsoll-k8s/plimsoll/lab/autoscaling/requests"
 )
 
 // process is a running child.
 type process struct {
-	hello
+	child.Hello
 	command *exec.Cmd
 	stdin   io.Closer
 	ended   chan struct{}
 	err     error // set before ended is closed
 }
 
-// startChild runs this program again, as one controller, on one core.
-func startChild(c contender, kubeconfig, prometheus string, period time.Duration, log io.Writer) (*process, error) {
-	program, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("find this program: %w", err)
-	}
-	command := exec.Command(program, childCommand,
-		"-name", c.name, "-kubeconfig", kubeconfig, "-prometheus", prometheus, "-period", period.String())
+// startChild runs the program of a contender, on one core.
+func startChild(c contender, programs string, o child.Options, log io.Writer) (*process, error) {
+	command := exec.Command(filepath.Join(programs, programName(c.program)), o.Args()...)
 	command.Env = append(os.Environ(), "GOMAXPROCS=1")
 	command.Stderr = log
 	p := &process{command: command, ended: make(chan struct{})}
+	var err error
 	if p.stdin, err = command.StdinPipe(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", c.name, err)
 	}
@@ -55,7 +52,7 @@ func startChild(c contender, kubeconfig, prometheus string, period time.Duration
 	}
 	lines := bufio.NewScanner(stdout)
 	said := lines.Scan()
-	if err := json.Unmarshal(lines.Bytes(), &p.hello); err != nil || !said {
+	if err := json.Unmarshal(lines.Bytes(), &p.Hello); err != nil || !said {
 		return nil, errors.Join(fmt.Errorf("start %s: it says %q, its log has more", c.name, lines.Text()), command.Process.Kill(), command.Wait())
 	}
 	go func() {
@@ -66,6 +63,9 @@ func startChild(c contender, kubeconfig, prometheus string, period time.Duration
 	}()
 	return p, nil
 }
+
+// programName is the file of a program beside the benchmark's own.
+func programName(program string) string { return "bench-autoscaler-" + program }
 
 // stop ends the child. One that does not in a while is killed.
 func (p *process) stop() error {

@@ -4,23 +4,7 @@ import (
 	"context"
 
 	dto "github.com/prometheus/client_model/go"
-
-	"github.com/plimsoll-k8s/plimsoll/autoscaler/app"
 )
-
-// runPlimsoll runs our autoscaler.
-func runPlimsoll(ctx context.Context, c child) error {
-	config, err := c.config()
-	if err != nil {
-		return err
-	}
-	o := app.DefaultOptions()
-	o.SyncPeriod = c.period
-	o.PrometheusServers = []string{c.prometheus}
-	o.MetricsBindAddress, o.HealthProbeBindAddress = c.metrics, "0"
-	o.LeaderElect = false
-	return app.Run(ctx, config, o)
-}
 
 // ownMetrics is how our autoscaler times itself: it asks nothing about single objects that others
 // could time.
