@@ -28,7 +28,30 @@ const whyLight = `Who imports Plimsoll, or installs its programs, must not fetch
 needs an API server, etcd, kwok or Prometheus' server belongs in the module lab.`
 
 func TestTheRootModuleStaysLight(t *testing.T) {
-	report(t, within(dependencies(t, "./..."), heavy()), whyLight)
+	report(t, within(without(dependencies(t, "./..."), linkedBy(t, promqlParser)), heavy()), whyLight)
+}
+
+// promqlParser reads PromQL. It lies in the server's module, and what it links there
+// are types of its syntax tree, no server.
+const promqlParser = "github.com/prometheus/prometheus/promql/parser"
+
+func TestTheParserOfPromQLIsNoServer(t *testing.T) {
+	server := map[string]string{}
+	for _, part := range []string{"scrape", "discovery", "web", "rules", "tsdb/wlog", "storage/remote"} {
+		server["github.com/prometheus/prometheus/"+part] = "the Prometheus server's " + part
+	}
+	report(t, within(linkedBy(t, promqlParser), server), whyLight)
+}
+
+// linkedBy lists what a package of another module links, itself included.
+func linkedBy(t *testing.T, path string) []string {
+	t.Helper()
+	return strings.Fields(runGo(t, root, []string{"GOWORK=off"}, "list", "-deps", path))
+}
+
+// without lists packages that are not among the excepted.
+func without(packages, excepted []string) []string {
+	return slices.DeleteFunc(slices.Clone(packages), func(p string) bool { return slices.Contains(excepted, p) })
 }
 
 func TestLibrariesNeverReachKubernetesItself(t *testing.T) {
