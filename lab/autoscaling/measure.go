@@ -24,8 +24,9 @@ type result struct {
 	// A period's requests to the API server, without watches; queries to Prometheus; and
 	// evaluations of an object, if they can be seen.
 	apiRequests, queries, evaluations float64
-	// Cores used by the controller, and by all else in the meantime.
-	cores, otherCores float64
+	// Cores used in the meantime: by the controller, by this process, which is the API server and
+	// all the rest, and by others on the machine, which are no part of the benchmark.
+	cores, serverCores, foreignCores float64
 	// Resident memory: the most while it was measured, and since its start. 10^6 bytes.
 	residentMB, peakMB float64
 	scaled             int            // Deployments whose number of replicas it had changed at the end
@@ -155,10 +156,11 @@ type reading struct {
 	own           *ownMetrics    // nil: this controller has none
 	queries       int
 	child, parent usage
+	machine       time.Duration // CPU time of all processes
 }
 
 func (l *lab) read(ctx context.Context, c contender, p *process) (r reading, err error) {
-	var errs [4]error
+	var errs [5]error
 	r.asked, errs[0] = p.stats(ctx)
 	if c.own != nil {
 		r.own, errs[1] = c.own(ctx, p)
@@ -166,6 +168,7 @@ func (l *lab) read(ctx context.Context, c contender, p *process) (r reading, err
 	r.queries = l.door.Queries()
 	r.child, errs[2] = usageOf(p.command.Process.Pid)
 	r.parent, errs[3] = usageOf(os.Getpid())
+	r.machine, errs[4] = machineCPU()
 	r.at = time.Now()
 	return r, errors.Join(errs[:]...)
 }
@@ -174,14 +177,16 @@ func (l *lab) read(ctx context.Context, c contender, p *process) (r reading, err
 func compare(before, after reading, period time.Duration) result {
 	wall := after.at.Sub(before.at)
 	periods := wall.Seconds() / period.Seconds()
+	cores := func(used time.Duration) float64 { return used.Seconds() / wall.Seconds() }
 	r := result{
 		apiRequests: float64(after.asked.Total()) / periods,
 		queries:     float64(after.queries-before.queries) / periods,
-		cores:       (after.child.cpu - before.child.cpu).Seconds() / wall.Seconds(),
-		otherCores:  (after.parent.cpu - before.parent.cpu).Seconds() / wall.Seconds(),
+		cores:       cores(after.child.cpu - before.child.cpu),
+		serverCores: cores(after.parent.cpu - before.parent.cpu),
 		peakMB:      after.child.peakResidents / 1e6,
 		asked:       after.asked,
 	}
+	r.foreignCores = max(0, cores(after.machine-before.machine)-r.cores-r.serverCores)
 	if after.own != nil {
 		r.lateP50, r.lateP99, r.evaluations = after.own.since(before.own)
 		r.evaluations /= periods

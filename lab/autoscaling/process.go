@@ -208,6 +208,36 @@ func parseUsage(stat, status string) (usage, error) {
 	return u, errors.Join(errs...)
 }
 
+// machineCPU is the CPU time that all processes have used since the machine's start, on all cores.
+func machineCPU() (time.Duration, error) {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, fmt.Errorf("usage of the machine: %w", err)
+	}
+	return parseMachineCPU(string(text))
+}
+
+// parseMachineCPU reads the first line of /proc/stat: user, nice, system, idle, iowait, irq, softirq,
+// steal, and what is counted in these already. See proc_stat(5).
+func parseMachineCPU(text string) (time.Duration, error) {
+	line, _, _ := strings.Cut(text, "\n")
+	fields := strings.Fields(line)
+	if len(fields) < 9 || fields[0] != "cpu" {
+		return 0, fmt.Errorf("usage of the machine: %q: must begin with cpu and 8 numbers", line)
+	}
+	ticks := 0
+	for i, field := range fields[1:9] {
+		n, err := strconv.Atoi(field)
+		if err != nil {
+			return 0, fmt.Errorf("usage of the machine: %w", err)
+		}
+		if isIdle := i == 3 || i == 4; !isIdle {
+			ticks += n
+		}
+	}
+	return time.Duration(ticks) * time.Second / ticksPerSecond, nil
+}
+
 func kibibytes(text string) (float64, error) {
 	n, err := strconv.ParseFloat(text, 64)
 	return 1024 * n, err

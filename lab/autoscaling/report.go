@@ -61,8 +61,8 @@ const leastRatio = "5"
 
 // printResult prints one result and what its requests were.
 func printResult(out io.Writer, o options, r result) {
-	fmt.Fprintf(out, "%6d %-14s late p50 %.2f s, p99 %.2f s; in a period %.0f evaluations, %.0f requests, %.0f queries; %.2f cores (all else %.2f), %.0f MB (peak %.0f); %d scaled\n",
-		r.n, r.controller, r.lateP50, r.lateP99, r.evaluations, r.apiRequests, r.queries, r.cores, r.otherCores, r.residentMB, r.peakMB, r.scaled)
+	fmt.Fprintf(out, "%6d %-14s late p50 %.2f s, p99 %.2f s; in a period %.0f evaluations, %.0f requests, %.0f queries; %.2f cores (servers %.2f, others %.2f), %.0f MB (peak %.0f); %d scaled\n",
+		r.n, r.controller, r.lateP50, r.lateP99, r.evaluations, r.apiRequests, r.queries, r.cores, r.serverCores, r.foreignCores, r.residentMB, r.peakMB, r.scaled)
 	for _, kind := range r.asked.Kinds() {
 		fmt.Fprintf(out, "%14.1f %s\n", float64(r.asked.Counts[kind])/float64(o.periods), kind)
 	}
@@ -79,7 +79,8 @@ func report(o options, args []string, results []result, stdout io.Writer) error 
 	}
 	for _, r := range results {
 		prefix := scalePrefix(r.n, r.controller)
-		f.Comments[strings.TrimSuffix(prefix, ".")] = provenance(args)
+		f.Comments[strings.TrimSuffix(prefix, ".")] = fmt.Sprintf("%s; the servers used %.2f cores, other programs on the machine %.2f",
+			provenance(args), r.serverCores, r.foreignCores)
 		replace(&f, prefix, r.figures())
 	}
 	var decisionErr error

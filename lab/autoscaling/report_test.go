@@ -123,16 +123,17 @@ func TestQuantilesOfWhatWasObservedBetweenTwoReadings(t *testing.T) {
 
 func TestWhatHappenedBetweenTwoReadings(t *testing.T) {
 	begin := time.Unix(1000, 0)
-	before := reading{at: begin, queries: 40, child: usage{cpu: 2 * time.Second}, parent: usage{cpu: 5 * time.Second}}
+	before := reading{at: begin, queries: 40, child: usage{cpu: 2 * time.Second}, parent: usage{cpu: 5 * time.Second}, machine: 100 * time.Second}
 	after := reading{
 		at: begin.Add(40 * time.Second), queries: 60,
 		child: usage{cpu: 12 * time.Second, peakResidents: 4e8}, parent: usage{cpu: 65 * time.Second},
-		asked: requests.Stats{Counts: map[string]int{"GET a": 80, "WATCH a": 1}, Late: []float64{3, 1, 2, 9}},
+		machine: 180 * time.Second,
+		asked:   requests.Stats{Counts: map[string]int{"GET a": 80, "WATCH a": 1}, Late: []float64{3, 1, 2, 9}},
 	}
 	got := compare(before, after, 10*time.Second)
 	want := result{
 		apiRequests: 20, queries: 5, evaluations: 1, lateP50: 2, lateP99: 9,
-		cores: 0.25, otherCores: 1.5, peakMB: 400, asked: after.asked,
+		cores: 0.25, serverCores: 1.5, foreignCores: 0.25, peakMB: 400, asked: after.asked,
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(result{})); diff != "" {
 		t.Errorf("result (-want +got):\n%s", diff)
@@ -147,6 +148,16 @@ func TestParseUsage(t *testing.T) {
 		t.Errorf("usage %+v, error %v, want %+v", got, err, want)
 	}
 	if _, err := parseUsage("4242 (x) S 1", ""); err == nil {
+		t.Error("a line that is too short is read")
+	}
+}
+
+func TestParseMachineCPU(t *testing.T) {
+	got, err := parseMachineCPU("cpu  100 50 25 9999 8888 5 10 10 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n")
+	if want := 2 * time.Second; err != nil || got != want {
+		t.Errorf("%v, error %v, want %v without idle and waiting time", got, err, want)
+	}
+	if _, err := parseMachineCPU("cpu 1 2"); err == nil {
 		t.Error("a line that is too short is read")
 	}
 }
