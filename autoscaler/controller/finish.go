@@ -136,12 +136,19 @@ func (c *Controller) decide(ctx context.Context, e *evaluation) {
 	if e.standstill = c.standstill(e); e.standstill != (problem{}) || e.verdict.Limited == e.current() {
 		return
 	}
-	if e.writeError = c.Actuator.Scale(ctx, e.workload, e.verdict.Limited); e.writeError != nil {
+	if e.writeError = c.scale(ctx, e); e.writeError != nil {
 		return
 	}
 	e.applied = e.verdict.Limited
 	e.obj.history = e.obj.history.Scaled(e.now, e.current(), e.applied, spec.rules)
 	e.obj.scaledToZero = e.applied == 0 && spec.canLeaveZero
+}
+
+func (c *Controller) scale(ctx context.Context, e *evaluation) (err error) {
+	if panicked := guarded(func() { err = c.Actuator.Scale(ctx, e.workload, e.verdict.Limited) }); panicked != nil {
+		return panicked
+	}
+	return err
 }
 
 // standstill is why an object must not set replicas.

@@ -21,6 +21,10 @@ import (
 // servers do not answer is not evaluated again for as long.
 const roundTimeout = 15 * time.Second
 
+// Of a round, reading the workloads may take this long: one that does not answer
+// must leave the others time to read their metrics.
+const prepareTimeout = 5 * time.Second
+
 // Setting the replicas of one workload may take this long.
 const writeTimeout = 10 * time.Second
 
@@ -96,16 +100,18 @@ func (c *Controller) round(ctx context.Context, keys []types.NamespacedName, who
 func (c *Controller) batch(ctx context.Context, evaluations []*evaluation, atOnce int) {
 	bounded, cancel := context.WithTimeout(ctx, roundTimeout)
 	defer cancel()
+	preparable, cancelPreparing := context.WithTimeout(bounded, prepareTimeout)
+	defer cancelPreparing()
 	var preparing sync.WaitGroup
 	slots := make(chan struct{}, atOnce)
 	for _, e := range evaluations {
 		if atOnce == 1 {
-			c.prepare(bounded, e)
+			c.prepare(preparable, e)
 			continue
 		}
 		slots <- struct{}{}
 		preparing.Go(func() {
-			c.prepare(bounded, e)
+			c.prepare(preparable, e)
 			<-slots
 		})
 	}
@@ -213,8 +219,8 @@ func (c *Controller) read(ctx, bounded context.Context, name string, r *read) {
 	c.Metrics.readDuration.WithLabelValues(name).Observe(c.Now().Sub(start).Seconds())
 }
 
-// guarded turns a panic of somebody else's source or policy into an error: one of
-// them must not end the process that serves all.
+// guarded turns a panic of somebody else's source, policy or actuator into an
+// error: one of them must not end the process that serves all.
 func guarded(call func()) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
