@@ -53,8 +53,17 @@ type queued struct {
 	next *v1alpha1.WorkloadAutoscaler
 	// isUrgent says that it stands in urgent.
 	isUrgent bool
-	// writing says that a writer has it.
+	// writing says that a writer has it, and taken is what it writes.
 	writing bool
+	taken   v1alpha1.WorkloadAutoscalerStatus
+}
+
+// last is the status that is there if all goes well.
+func (o *queued) last() *v1alpha1.WorkloadAutoscalerStatus {
+	if o.writing {
+		return &o.taken
+	}
+	return &o.written
 }
 
 func newStatusQueue(now func() time.Time, refresh time.Duration) *statusQueue {
@@ -70,8 +79,8 @@ func (q *statusQueue) offer(key types.NamespacedName, wa *v1alpha1.WorkloadAutos
 		o = &queued{uid: wa.UID, written: wa.Status}
 		q.objects[key] = o
 	}
-	news := changedOtherThanFigures(&o.written, &s)
-	if !news && (o.next == nil && (!changedFigures(&o.written, &s) || q.now().Sub(o.writtenAt) < q.refresh)) {
+	isFresh := o.writing || q.now().Sub(o.writtenAt) < q.refresh
+	if o.next == nil && !changedOtherThanFigures(o.last(), &s) && (isFresh || !changedFigures(o.last(), &s)) {
 		return
 	}
 	queuedAlready := o.next != nil
@@ -148,7 +157,7 @@ func (q *statusQueue) take() (types.NamespacedName, *queued, *v1alpha1.WorkloadA
 			continue
 		}
 		next := o.next
-		o.next, o.isUrgent, o.writing = nil, false, true
+		o.next, o.isUrgent, o.writing, o.taken = nil, false, true, next.Status
 		if order, err := resourceversion.CompareResourceVersion(next.ResourceVersion, o.resourceVersion); err == nil && order < 0 {
 			next.ResourceVersion = o.resourceVersion
 		}
