@@ -481,3 +481,10 @@ func byPolicy(name string) func(*v1alpha1.WorkloadAutoscalerSpec) {
 }
 
 var errRefused = errors.New("refused")
+
+// mend gives all workloads a selector again.
+func (f *fleet) mend() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	clear(f.noLabels)
+}
