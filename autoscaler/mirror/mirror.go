@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
 )
 
 // Mirror is a copy of the objects of one kind, each as a value of type T.
@@ -102,10 +103,11 @@ func (m *Mirror[T]) remove(key types.NamespacedName) {
 }
 
 // entry is a converted object on its way from the reflector, which wants to know
-// its name.
+// its name. Err says why there is no value.
 type entry[T any] struct {
 	key   types.NamespacedName
 	value T
+	err   error
 }
 
 // GetObjectMeta implements metav1.ObjectMetaAccessor.
@@ -134,7 +136,7 @@ func (s *store[T]) entryOf(object any) (*entry[T], error) {
 			return nil, err
 		}
 		value, err := s.mirror.convert(o)
-		return &entry[T]{types.NamespacedName{Namespace: accessor.GetNamespace(), Name: accessor.GetName()}, value}, err
+		return &entry[T]{types.NamespacedName{Namespace: accessor.GetNamespace(), Name: accessor.GetName()}, value, err}, nil
 	}
 	return nil, fmt.Errorf("mirror: unexpected %T", object)
 }
@@ -145,8 +147,19 @@ func (s *store[T]) Add(object any) error {
 	if err != nil {
 		return err
 	}
-	s.mirror.set(e.key, e.value)
+	s.keep(e)
 	return nil
+}
+
+// keep keeps the value of an entry, or nothing of it if there is none; the other
+// objects must not suffer for it.
+func (s *store[T]) keep(e *entry[T]) {
+	if e.err != nil {
+		klog.Background().Error(e.err, "Object left out", "object", e.key)
+		s.mirror.remove(e.key)
+		return
+	}
+	s.mirror.set(e.key, e.value)
 }
 
 // Update implements cache.ReflectorStore.
@@ -175,7 +188,7 @@ func (s *store[T]) Replace(objects []any, _ string) error {
 			return err
 		}
 		there[e.key] = true
-		s.mirror.set(e.key, e.value)
+		s.keep(e)
 	}
 	for _, key := range s.mirror.Keys() {
 		if !there[key] {
