@@ -254,6 +254,9 @@ func anyReading(r *rand.Rand, c adapter.Case, odd float64) adapter.Reading {
 		}
 		share := ratio * (1 + uneven*(2*r.Float64()-1))
 		samples[pod.Name] = anySample(r, c, pod, share)
+		if chance(r, odd/10) { // of a pod that is gone, or another's
+			samples[pick(r, "gone-", "zz-gone-")+pod.Name] = anySample(r, c, pod, share)
+		}
 	}
 	return adapter.Reading{Pods: samples}
 }

@@ -17,39 +17,61 @@ import (
 	"github.com/plimsoll-k8s/plimsoll/pkg/scaling"
 )
 
-// length is that of a history.
-const length = time.Hour
+// synchronizations is how many a history has, of a period each: an hour.
+const synchronizations = int(time.Hour / syncPeriod)
 
 // History compares one history, drawn from the seed and its number: upstream's
 // HorizontalController against the policy, limits and decisions of ours, which
 // live through the same. It ends at the first synchronization after which the
 // replicas are not equal. It has to run in a testing/synctest bubble of its own.
 func History(seed uint64, number int, policy scaling.Policy) Result {
-	defer silence()()
 	result := newResult()
-	ctx := klog.NewContext(context.Background(), logr.Discard())
 	s := newScenario(generator(seed, number))
-	s.advance(time.Now())
-	ours := autoscaler{policy: policy, spec: s.workload.spec}
-	stop := s.workload.start(ctx)
-	log, end := &trace{}, time.Now().Add(length)
-	for {
+	ours := &autoscaler{Settings: CompatibleSettings(), policy: policy}
+	log, mismatch := &trace{}, ""
+	advance := func(i int, now time.Time) (restart bool) { return s.advance(now) && i > 0 }
+	live(s.workload, ours, synchronizations, advance, func(_ int, before int32, v decision.Verdict) (goOn bool) {
+		result.coverSynchronization(before, v, s.events)
+		log.add(s, before, v)
+		if ours.spec != s.workload.spec {
+			mismatch = fmt.Sprintf("seed %d, history %d, %s: %d replicas, upstream %d, ours %d\n%s%s",
+				seed, number, s.workload.synced.Format(time.TimeOnly), before, s.workload.spec, ours.spec, show(s.workload.hpa), log)
+		}
+		return mismatch == ""
+	})
+	result.add(mismatch)
+	return result
+}
+
+// live has upstream's controller and ours live through n synchronizations of the
+// workload. advance brings the workload to the i-th of them and says whether both
+// are started anew before it; after is told what ours makes of it, and whether to go
+// on. Our replicas are the workload's only where advance sets them.
+func live(w *workload, ours *autoscaler, n int, advance func(i int, now time.Time) (restart bool), after func(i int, before int32, v decision.Verdict) (goOn bool)) {
+	defer silence()()
+	ctx := klog.NewContext(context.Background(), logr.Discard())
+	advance(0, time.Now())
+	ours.spec = w.spec
+	stop := w.start(ctx)
+	for i := range n {
 		synctest.Wait()
-		mismatch := ours.compare(s, log, &result)
-		if mismatch != "" || !time.Now().Before(end) {
-			if mismatch != "" {
-				mismatch = fmt.Sprintf("seed %d, history %d, %s\n%s%s", seed, number, mismatch, show(s.workload.hpa), log)
-			}
-			result.add(mismatch)
+		if w.synchronizations != i+1 {
+			panic(fmt.Sprintf("upstream synchronized %d times where %d were due", w.synchronizations, i+1))
+		}
+		before := ours.spec
+		if verdict := ours.synchronize(w.synced, w); !after(i, before, verdict) || i == n-1 {
 			break
 		}
 		time.Sleep(syncPeriod / 2)
-		restart := s.advance(time.Now().Add(syncPeriod / 2))
-		ours.spec = s.workload.spec
+		had := w.spec
+		restart := advance(i+1, time.Now().Add(syncPeriod/2))
+		if w.spec != had {
+			ours.spec = w.spec
+		}
 		if restart {
 			stop()
 			synctest.Wait()
-			stop = s.workload.start(ctx)
+			stop = w.start(ctx)
 			ours.restart()
 			continue
 		}
@@ -57,7 +79,6 @@ func History(seed uint64, number int, policy scaling.Policy) Result {
 	}
 	stop()
 	synctest.Wait()
-	return result
 }
 
 // silence takes upstream's handlers of errors away and returns how to put them
@@ -69,25 +90,15 @@ func silence() (restore func()) {
 	return func() { utilruntime.ErrorHandlers = handlers }
 }
 
-// compare lets the autoscaler live through the synchronization that upstream's
-// controller has just been through, and says what is not equal afterwards.
-func (a *autoscaler) compare(s *scenario, log *trace, result *Result) (mismatch string) {
-	w, before := s.workload, a.spec
-	if w.synchronizations != 1 {
-		return fmt.Sprintf("upstream synchronized %d times where once was due", w.synchronizations)
+func (r *Result) coverSynchronization(before int32, v decision.Verdict, events []string) {
+	r.Covered["synchronizations"]++
+	r.Covered[way(before, v.Limited)]++
+	for _, kind := range v.Constraints {
+		r.Covered[kind]++
 	}
-	w.synchronizations = 0
-	verdict := a.synchronize(w.synced, w)
-	result.Covered["synchronizations"]++
-	for _, kind := range append(verdict.Constraints, s.events...) {
-		result.Covered[kind]++
+	for _, event := range events {
+		r.Covered[event]++
 	}
-	result.Covered[way(before, a.spec)]++
-	log.add(w.synced, s, before, w.spec, verdict)
-	if a.spec != w.spec {
-		return fmt.Sprintf("%s: %d replicas, upstream %d, ours %d", w.synced.Format(time.TimeOnly), before, w.spec, a.spec)
-	}
-	return ""
 }
 
 // way is a word for how the replicas changed.
@@ -108,13 +119,13 @@ func way(before, after int32) string {
 // trace is the end of a history, for a person.
 type trace struct{ lines []string }
 
-func (t *trace) add(now time.Time, s *scenario, before, upstream int32, v decision.Verdict) {
+func (t *trace) add(s *scenario, before int32, v decision.Verdict) {
 	const last = 25
 	if len(t.lines) == last {
 		t.lines = t.lines[1:]
 	}
 	t.lines = append(t.lines, fmt.Sprintf("  %s %d -> %d (status %d, ours %d, raw %d) %s %v %v\n",
-		now.Format(time.TimeOnly), before, upstream, s.workload.status, v.Limited, v.Raw, v.Message, v.Constraints, s.events))
+		s.workload.synced.Format(time.TimeOnly), before, s.workload.spec, s.workload.status, v.Limited, v.Raw, v.Message, v.Constraints, s.events))
 }
 
 func (t *trace) String() string { return strings.Join(t.lines, "") }

@@ -55,8 +55,8 @@ func TestHistoriesEqualUpstreams(t *testing.T) {
 	} {
 		atLeast(t, result, kind, *histories/3)
 	}
-	atLeast(t, result, "to zero", *histories/20)
-	atLeast(t, result, "from zero", *histories/20)
+	atLeast(t, result, "to zero", *histories/50)
+	atLeast(t, result, "from zero", *histories/50)
 	atLeast(t, result, "synchronizations", 200**histories)
 }
 

@@ -183,20 +183,34 @@ func Target(t autoscalingv2.MetricTarget) scaling.Target {
 	return scaling.Target{Type: scaling.Value, Amount: float64(t.Value.MilliValue()) / 1000}
 }
 
-// podReadings has one reading for each pod, sampled or not.
+// podReadings has one reading for each pod, sampled or not, and one for each sample
+// of a pod that is not there, all in the order of their names.
 func podReadings(t scaling.TargetType, resource corev1.ResourceName, container string, reading Reading, known []*pods.Pod) []scaling.PodReading {
-	readings := make([]scaling.PodReading, len(known))
-	for i, pod := range known {
+	readings := make([]scaling.PodReading, 0, len(known))
+	there := make(map[string]bool, len(known))
+	for _, pod := range known {
 		r := scaling.PodReading{Pod: pod.Name}
 		if t == scaling.Utilization {
 			r.RequestMilli, r.NoRequest = pod.RequestMilli(resource, container)
 		}
-		if sample, found := reading.Pods[pod.Name]; found {
-			r.Sampled, r.UsageMilli, r.At, r.Window = true, sample.Value, sample.Timestamp, sample.Window
-		}
-		readings[i] = r
+		there[pod.Name] = true
+		readings = append(readings, sampled(r, reading))
 	}
+	for name := range reading.Pods {
+		if !there[name] {
+			readings = append(readings, sampled(scaling.PodReading{Pod: name}, reading))
+		}
+	}
+	slices.SortFunc(readings, func(a, b scaling.PodReading) int { return strings.Compare(a.Pod, b.Pod) })
 	return readings
+}
+
+// sampled adds the pod's sample, if there is one.
+func sampled(r scaling.PodReading, reading Reading) scaling.PodReading {
+	if sample, found := reading.Pods[r.Pod]; found {
+		r.Sampled, r.UsageMilli, r.At, r.Window = true, sample.Value, sample.Timestamp, sample.Window
+	}
+	return r
 }
 
 // sum adds values as upstream does, which stops at the largest int64. Of external
