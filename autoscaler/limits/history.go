@@ -92,18 +92,21 @@ func (r Rules) windows() (up, down time.Duration) {
 	return r.Behavior.ScaleUp.Window, r.Behavior.ScaleDown.Window
 }
 
+// longestPeriod is the longest period of a rate that the API allows. Changes are
+// remembered for so long, without behavior too: it may be put back.
+const longestPeriod = 30 * time.Minute
+
 // Scaled returns the history with the change made now, and without changes that no
-// policy of the rules looks back to. Without behavior none is remembered.
+// policy can look back to.
 func (h History) Scaled(now time.Time, from, to int32, rules Rules) History {
 	event := ScaleEvent{now, saturate(int64(to) - int64(from))}
 	if rules.MemoryAsHPA {
 		return h.scaledAsHPA(event, rules.Behavior)
 	}
-	if rules.Behavior == nil {
-		h.Events = nil
-		return h
+	longest := longestPeriod
+	if b := rules.Behavior; b != nil {
+		longest = max(longest, b.ScaleUp.longestPeriod(), b.ScaleDown.longestPeriod())
 	}
-	longest := max(rules.Behavior.ScaleUp.longestPeriod(), rules.Behavior.ScaleDown.longestPeriod())
 	kept := make([]ScaleEvent, 0, len(h.Events)+1)
 	for _, e := range h.Events {
 		if e.Time.After(now.Add(-longest)) {

@@ -83,11 +83,11 @@ func TestTheHistoryForgetsNothingThatMattersAndIsBounded(t *testing.T) {
 			if diff := cmp.Diff(before, given); diff != "" {
 				t.Fatalf("the history given was modified:\n%s", diff)
 			}
-			if len(history.Recommendations) > 81 || len(history.Events) > 180 {
-				t.Fatalf("%d recommendations of 81 possible numbers, %d changes of 180 seconds", len(history.Recommendations), len(history.Events))
+			if len(history.Recommendations) > 81 {
+				t.Fatalf("%d recommendations of 81 possible numbers", len(history.Recommendations))
 			}
-			if rules.Behavior == nil && len(history.Events) > 0 {
-				t.Fatalf("%d changes are kept without behavior", len(history.Events))
+			if i := slices.IndexFunc(history.Events, func(e limits.ScaleEvent) bool { return at.Sub(e.Time) >= 30*time.Minute }); i >= 0 && got.Replicas != current {
+				t.Fatalf("a change of %s ago is kept", at.Sub(history.Events[i].Time))
 			}
 			all = forgetsNothing(at, all, current, got.Replicas, raw)
 			current = got.Replicas
@@ -257,6 +257,19 @@ func TestChangesAsHPAAreKeptWhileTheyCount(t *testing.T) {
 	rules.Behavior = nil
 	if diff := cmp.Diff(want, h.Scaled(now, 6, 9, rules).Events); diff != "" {
 		t.Errorf("a change without behavior (-want +got):\n%s", diff)
+	}
+}
+
+func TestBehaviorPutBackKnowsTheChangesMadeBefore(t *testing.T) {
+	with := limits.Rules{MinReplicas: 1, MaxReplicas: 50, Behavior: &limits.Behavior{
+		ScaleUp:   limits.Direction{Select: limits.SelectMax, Policies: []limits.Policy{pods(5, 10*time.Minute)}},
+		ScaleDown: limits.Direction{Select: limits.SelectMax, Policies: []limits.Policy{pods(1, 15*time.Second)}},
+	}}
+	without := with
+	without.Behavior = nil
+	h := limits.History{}.Scaled(ago(2*time.Minute), 10, 13, with).Scaled(ago(time.Minute), 13, 15, without)
+	if got := apply(now, with, h, 15, 30).Replicas; got != 15 {
+		t.Errorf("goes to %d, want 15: 5 were added in the last 10 minutes", got)
 	}
 }
 

@@ -121,6 +121,15 @@ var overTime = []struct {
 		upstream: []int32{20, 20, 30, 19}, ours: []int32{20, 20, 30, 9},
 	},
 	{
+		what: "A change made without behavior counts once there is one.", switches: "`limits.Rules.MemoryAsHPA`",
+		asUpstream: func(s *hpa.Settings) { s.Memory = true },
+		script: hpa.Script{ // 10 more; then at most 10 more in 10 minutes
+			Min: 1, Max: 50, Replicas: 10, Wanted: []int32{20, 50},
+			Changes: map[int]hpa.Change{1: {Behavior: behavior(perSeconds(10, 600), perSeconds(1, 600))}},
+		},
+		upstream: []int32{20, 30}, ours: []int32{20, 20},
+	},
+	{
 		what: "What was wanted is remembered for an hour.", switches: "`limits.Rules.MemoryAsHPA`",
 		asUpstream: func(s *hpa.Settings) { s.Memory = true },
 		script: hpa.Script{ // scaling in is disabled, then allowed with a window
