@@ -242,7 +242,11 @@ func (always) NeedLeaderElection() bool { return false }
 // addObjects adds the controller of our own objects.
 func (a *autoscaler) addObjects(base controller.Config, m *mirrors) error {
 	gvk := v1alpha1.GroupVersion().WithKind(controller.Kind)
-	client, err := apiutil.RESTClientForGVK(gvk, true, false, a.config, serializer.NewCodecFactory(a.manager.GetScheme()), a.manager.GetHTTPClient())
+	// Statuses are many and can wait; a limit of their own keeps replicas from
+	// waiting behind them.
+	apart := rest.CopyConfig(a.config)
+	apart.RateLimiter = flowcontrol.NewTokenBucketRateLimiter(a.options.KubeAPIQPS, a.options.KubeAPIBurst)
+	client, err := apiutil.RESTClientForGVK(gvk, true, false, apart, serializer.NewCodecFactory(a.manager.GetScheme()), a.manager.GetHTTPClient())
 	if err != nil {
 		return err
 	}

@@ -61,7 +61,8 @@ type Options struct {
 	LeaderElect bool
 	// Namespace confines the autoscaler to one namespace; empty for all.
 	Namespace string
-	// KubeAPIQPS and KubeAPIBurst limit requests to the API server, all together.
+	// KubeAPIQPS and KubeAPIBurst limit requests to the API server; once more for
+	// writes of status, for which no replica is to wait.
 	KubeAPIQPS   float32
 	KubeAPIBurst int
 	// Logger takes logs; klog's if not set.
@@ -105,8 +106,8 @@ func (o *Options) addFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.HealthProbeBindAddress, "health-probe-bind-address", o.HealthProbeBindAddress, `Address to serve /healthz and /readyz on, as host:port, or "0" for none.`)
 	fs.BoolVar(&o.LeaderElect, "leader-elect", o.LeaderElect, "Elect a leader among several replicas, with Lease "+LeaseNamespace+"/"+LeaseName+".")
 	fs.StringVar(&o.Namespace, "namespace", o.Namespace, "Namespace to work in; all if empty.")
-	fs.Float32Var(&o.KubeAPIQPS, "kube-api-qps", o.KubeAPIQPS, "Requests a second to the API server, more than 0.")
-	fs.IntVar(&o.KubeAPIBurst, "kube-api-burst", o.KubeAPIBurst, "Requests to the API server at once, 1 or more.")
+	fs.Float32Var(&o.KubeAPIQPS, "kube-api-qps", o.KubeAPIQPS, "Requests a second to the API server, and as many writes of status beside them; more than 0.")
+	fs.IntVar(&o.KubeAPIBurst, "kube-api-burst", o.KubeAPIBurst, "Requests to the API server at once, and as many writes of status; 1 or more.")
 }
 
 // Validate says everything that is wrong, one line each, with the flag, its value
