@@ -1,7 +1,6 @@
 package controller
 
 import (
-	"fmt"
 	"time"
 
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -206,4 +205,6 @@ func isReadFromPods(m *v1alpha1.MetricSpec) bool {
 
 // failedMetric is the reason of the condition when a metric of the type is
 // unknown; those of autoscaling/v2 are the HorizontalPodAutoscaler's.
-func failedMetric(t v1alpha1.MetricSourceType) string { return fmt.Sprintf("FailedGet%sMetric", t) }
+func failedMetric(t v1alpha1.MetricSourceType) string { return failedGet + string(t) + "Metric" }
+
+const failedGet = "FailedGet"

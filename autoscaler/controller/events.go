@@ -7,6 +7,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/plimsoll-k8s/plimsoll/autoscaler/decision"
 )
 
 // The reasons of events, besides those shared with conditions; the names are
@@ -49,31 +51,45 @@ func eventsOf(before []metav1.Condition, e *evaluation) []event {
 		c := meta.FindStatusCondition(before, condition)
 		return c == nil || c.Reason != reason
 	}
+	out := metricEvents(begins, e)
 	v := &e.verdict
 	switch p := e.problem; {
 	case p.reason != "":
 		if begins(ConditionReady, p.reason) {
-			return []event{{corev1.EventTypeWarning, p.reason, actionOf(p), p.message}}
+			out = append(out, event{corev1.EventTypeWarning, p.reason, actionOf(p), p.message})
 		}
 	case e.writeError != nil:
-		return []event{{
+		out = append(out, event{
 			corev1.EventTypeWarning, EventFailedRescale, actionRescale,
 			fmt.Sprintf("New size: %d (was %d); reason: %s; error: %v", v.Limited, e.current(), v.Message, e.writeError),
-		}}
+		})
 	case e.rescaled():
-		return []event{{
+		out = append(out, event{
 			corev1.EventTypeNormal, EventSuccessfulRescale, actionRescale,
 			fmt.Sprintf("New size: %d (was %d); reason: %s", e.applied, e.current(), v.Message),
-		}}
+		})
 	case e.standstill.condition == ConditionScalingActive:
 		if begins(ConditionScalingActive, e.standstill.reason) {
-			return []event{{corev1.EventTypeWarning, e.standstill.reason, actionCompute, e.standstill.message}}
+			out = append(out, event{corev1.EventTypeWarning, e.standstill.reason, actionCompute, e.standstill.message})
 		}
 	case v.Asked && !v.Decision.Known:
 		active := meta.FindStatusCondition(before, ConditionScalingActive)
 		if active == nil || active.Status == metav1.ConditionTrue {
-			return []event{{corev1.EventTypeWarning, EventFailedComputeMetricsReplicas, actionCompute, v.Message}}
+			out = append(out, event{corev1.EventTypeWarning, EventFailedComputeMetricsReplicas, actionCompute, v.Message})
 		}
+	}
+	return out
+}
+
+// metricEvents tell when a metric becomes unknown, though others may decide
+// without it, and when the fallback begins.
+func metricEvents(begins func(condition, reason string) bool, e *evaluation) []event {
+	now := degraded(e)
+	if e.problem.reason != "" || now.Status != metav1.ConditionTrue || !begins(ConditionDegraded, now.Reason) {
+		return nil
+	}
+	if now.Reason == decision.ReasonFallback || strings.HasPrefix(now.Reason, failedGet) {
+		return []event{{corev1.EventTypeWarning, now.Reason, actionCompute, now.Message}}
 	}
 	return nil
 }

@@ -36,7 +36,7 @@ func recall(now time.Time, wa *v1alpha1.WorkloadAutoscaler) memory {
 	s := wa.Status
 	m := memory{scaledToZero: meta.IsStatusConditionTrue(s.Conditions, ConditionScaledToZero)}
 	if active := meta.FindStatusCondition(s.Conditions, ConditionScalingActive); active != nil &&
-		active.Status == metav1.ConditionFalse && strings.HasPrefix(active.Reason, "FailedGet") {
+		active.Status == metav1.ConditionFalse && strings.HasPrefix(active.Reason, failedGet) {
 		m.unknownSince = active.LastTransitionTime.Time
 	}
 	if s.History == nil || s.LastDecision == nil {

@@ -65,7 +65,7 @@ func situations() map[string]situation {
 		"a metric that is unknown": {
 			breaks:     func(w *world) { w.numbers.lose("web") },
 			conditions: []string{"AbleToScale=True SucceededGetScale", "Degraded=True FailedGetPrometheusMetric", "Paused=False Auto", "Ready=False FailedGetPrometheusMetric", "ScalingActive=False FailedGetPrometheusMetric", "ScalingLimited=False DesiredWithinRange"},
-			event:      "Warning FailedComputeMetricsReplicas no metric is known; rps: the query has no result",
+			event:      "Warning FailedGetPrometheusMetric rps: NoData: the query has no result\nWarning FailedComputeMetricsReplicas no metric is known; rps: the query has no result",
 		},
 		"an optional metric that is unknown": {
 			edit: func(spec *v1alpha1.WorkloadAutoscalerSpec) {
@@ -73,6 +73,7 @@ func situations() map[string]situation {
 				spec.Metrics[1].Optional, spec.Metrics[1].Prometheus.Name, spec.Metrics[1].Prometheus.Query = true, "extra", "lost"
 			},
 			breaks:     func(w *world) { w.numbers.lose("lost") },
+			event:      "Warning FailedGetPrometheusMetric extra: NoData: the query has no result",
 			conditions: []string{"AbleToScale=True ReadyForNewScale", "Degraded=True FailedGetPrometheusMetric", "Paused=False Auto", "Ready=True WithinTolerance", "ScalingActive=True ValidMetricFound", "ScalingLimited=False DesiredWithinRange"},
 		},
 		"metrics unknown for so long that it fell back": {
@@ -81,7 +82,7 @@ func situations() map[string]situation {
 			},
 			breaks:     func(w *world) { w.numbers.lose("web") },
 			conditions: []string{"AbleToScale=True SucceededGetScale", "Degraded=True Fallback", "Paused=False Auto", "Ready=False FailedGetPrometheusMetric", "ScalingActive=False FailedGetPrometheusMetric", "ScalingLimited=False DesiredWithinRange"},
-			event:      "Warning FailedComputeMetricsReplicas nothing has been known for 0s, at 3 replicas: no metric is known; rps: the query has no result",
+			event:      "Warning Fallback the metrics have been unknown for longer than fallback.afterSeconds; rps: NoData: the query has no result\nWarning FailedComputeMetricsReplicas nothing has been known for 0s, at 3 replicas: no metric is known; rps: the query has no result",
 		},
 		"another one that scales it": {
 			breaks: func(w *world) {
@@ -204,7 +205,7 @@ func TestEachSituationIsReportedOnceAndInConditions(t *testing.T) {
 				}
 				var want []string
 				if c.event != "" {
-					want = []string{c.event}
+					want = strings.Split(c.event, "\n")
 				}
 				isRescale := func(note string) bool { return strings.Contains(note, "Rescale New size") }
 				if diff := cmp.Diff(want, slices.DeleteFunc(w.happened(), isRescale), cmpopts.EquateEmpty()); diff != "" {
