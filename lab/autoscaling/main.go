@@ -24,15 +24,15 @@ import (
 
 // options are the flags.
 type options struct {
-	sizes           []int
-	controllers     []contender
-	periods, warmUp int
-	period          time.Duration
-	seed            uint64
-	out, dir, log   string
-	profiles        string
-	programs        string
-	decision        bool
+	sizes                  []int
+	controllers            []contender
+	periods, warmUp        int
+	period                 time.Duration
+	seed                   uint64
+	out, dir, log          string
+	profiles               string
+	programs               string
+	decision, differential bool
 }
 
 func main() {
@@ -59,14 +59,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	defer log.Close() //nolint:errcheck // what it lacks then, nobody waits for
 	quiet.Redirect(log)
 	results, err := measureAll(ctx, o, log, stdout)
-	return errors.Join(err, report(o, args, results, stdout))
+	tests, testsErr := measureTests(ctx, o)
+	return errors.Join(err, testsErr, report(o, args, results, tests, stdout))
 }
 
 func parseFlags(args []string, stderr io.Writer) (options, error) {
 	set := flag.NewFlagSet("autoscaling", flag.ContinueOnError)
 	set.SetOutput(stderr)
 	var o options
-	sizes := set.String("n", "100,1000,5000", "numbers of autoscalers, ascending, each from 1 to 50000")
+	sizes := set.String("n", "100,1000,5000", "numbers of autoscalers, ascending, each from 1 to 50000. Empty for none")
 	controllers := set.String("controllers", "hpa,plimsoll", "controllers, in the order in which they run:\n"+describeContenders())
 	set.IntVar(&o.periods, "periods", 6, "periods to measure, from 1 to 1000")
 	set.IntVar(&o.warmUp, "warm-up", 4, "periods before that, from 1 to 1000")
@@ -77,7 +78,8 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 	set.StringVar(&o.log, "log", os.DevNull, "file for the logs of all components")
 	set.StringVar(&o.profiles, "profiles", "", "folder for CPU and heap profiles of the controllers while they are measured. Empty for none")
 	set.StringVar(&o.programs, "programs", "", "folder of the programs that run the controllers. Empty for this program's own")
-	set.BoolVar(&o.decision, "decision", true, "also run BenchmarkDecide of "+strings.Join(decisionPackages(), " and "))
+	set.BoolVar(&o.decision, "decision", true, "also run the benchmark of a decision in "+decisionPackage)
+	set.BoolVar(&o.differential, "differential", true, "also compare 100,000 decisions and 1,000 histories of an hour with upstream's, in "+differentialPackage)
 	if err := set.Parse(args); err != nil {
 		return o, err
 	}
@@ -102,6 +104,9 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 // parseSizes reads ascending numbers with commas between them: the world only grows.
 func parseSizes(text string) ([]int, error) {
 	var sizes []int
+	if text == "" {
+		return nil, nil
+	}
 	for part := range strings.SplitSeq(text, ",") {
 		n, err := strconv.Atoi(part)
 		if err != nil || n < 1 || n > 50_000 {

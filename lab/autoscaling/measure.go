@@ -36,6 +36,9 @@ type result struct {
 // measureAll measures every controller with every number of autoscalers. It returns what it has also
 // after an error.
 func measureAll(ctx context.Context, o options, log, progress io.Writer) (results []result, err error) {
+	if len(o.sizes) == 0 {
+		return nil, nil
+	}
 	l, err := startLab(ctx, o, log)
 	if err != nil {
 		return nil, err

@@ -1,16 +1,11 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
 	"math"
 	"os"
-	"os/exec"
-	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -51,7 +46,8 @@ func targets() map[string]string {
 		"scale.5000.plimsoll.cores":        "1",
 		"scale.5000.plimsoll.rss_mb":       "400",
 		"decision.ns":                      "5000",
-		"decision.allocs":                  "5",
+		"differential.equal":               "100000",
+		"differential.histories_equal":     "1000",
 	}
 }
 
@@ -69,8 +65,8 @@ func printResult(out io.Writer, o options, r result) {
 }
 
 // report merges what was measured into the file of results.
-func report(o options, args []string, results []result, stdout io.Writer) error {
-	if o.out == "" || len(results) == 0 {
+func report(o options, args []string, results []result, tests map[string][]figure, stdout io.Writer) error {
+	if o.out == "" || len(results)+len(tests) == 0 {
 		return nil
 	}
 	f, err := figures.Read(o.out, []string{"figure", "value", "unit", "target", "better"})
@@ -83,20 +79,16 @@ func report(o options, args []string, results []result, stdout io.Writer) error 
 			provenance(args), r.serverCores, r.foreignCores)
 		replace(&f, prefix, r.figures())
 	}
-	var decisionErr error
-	if o.decision {
-		var measured []figure
-		if measured, decisionErr = decide(); decisionErr == nil {
-			f.Comments["decision"] = provenance(args)
-			replace(&f, "decision.", measured)
-		}
+	for topic, measured := range tests {
+		f.Comments[topic] = provenance(args)
+		replace(&f, topic+".", measured)
 	}
 	addRatios(&f)
 	if err := f.Write(o.out, byName); err != nil {
 		return err
 	}
 	fmt.Fprintln(stdout, "figures are in", o.out)
-	return decisionErr
+	return nil
 }
 
 // replace puts figures in place of those with the same prefix.
@@ -146,46 +138,6 @@ func byName(a, b []string) int {
 		}
 		return cmp.Compare(a, b)
 	})
-}
-
-// decisionPackages have the benchmarks of a decision: of all of it, and of the policy alone.
-func decisionPackages() []string {
-	const autoscaler = "github.com/plimsoll-k8s/plimsoll/autoscaler/"
-	return []string{autoscaler + "decision", autoscaler + "policies/target"}
-}
-
-// decide runs them.
-func decide() ([]figure, error) {
-	command := exec.Command("go", append([]string{"test", "-run", "^$", "-bench", "^BenchmarkDecide$", "-benchmem", "-cpu", "1"}, decisionPackages()...)...)
-	text, err := command.Output()
-	if err != nil {
-		var failed *exec.ExitError
-		if errors.As(err, &failed) {
-			text = append(text, failed.Stderr...)
-		}
-		return nil, fmt.Errorf("benchmark of a decision: %w\n%s", err, text)
-	}
-	return parseDecision(text)
-}
-
-// parseDecision reads the output of the benchmark; of several cases the slowest counts.
-func parseDecision(text []byte) ([]figure, error) {
-	measured := regexp.MustCompile(`^BenchmarkDecide\S*\s+\d+\s+([\d.]+) ns/op.*\s(\d+) allocs/op`)
-	var ns, allocs float64
-	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
-		if found := measured.FindStringSubmatch(lines.Text()); found != nil {
-			oneNs, err1 := strconv.ParseFloat(found[1], 64)
-			oneAllocs, err2 := strconv.ParseFloat(found[2], 64)
-			if err := errors.Join(err1, err2); err != nil {
-				return nil, err
-			}
-			ns, allocs = max(ns, oneNs), max(allocs, oneAllocs)
-		}
-	}
-	if ns == 0 {
-		return nil, fmt.Errorf("benchmark of a decision: no BenchmarkDecide in\n%s", text)
-	}
-	return []figure{{"decision.ns", ns, "ns", "lower"}, {"decision.allocs", allocs, "1/decision", "lower"}}, nil
 }
 
 func provenance(args []string) string {

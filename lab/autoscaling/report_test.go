@@ -22,11 +22,11 @@ func TestTheFileKeepsWhatWasNotMeasuredAnew(t *testing.T) {
 		{n: 5000, controller: "hpa", lateP50: 1, lateP99: 21.5, apiRequests: 15000, queries: 2500, evaluations: 4100, cores: 0.9, residentMB: 700, peakMB: 800},
 		{n: 5000, controller: "plimsoll", lateP50: 0.5, lateP99: 2.25, apiRequests: 200, queries: 3, evaluations: 5000, cores: 0.1234, residentMB: 300, peakMB: 380},
 	}
-	if err := report(o, []string{"-n", "5000"}, both, &strings.Builder{}); err != nil {
+	if err := report(o, []string{"-n", "5000"}, both, nil, &strings.Builder{}); err != nil {
 		t.Fatal(err)
 	}
 	both[1].n = 100
-	if err := report(o, []string{"-n", "100"}, both[1:], &strings.Builder{}); err != nil {
+	if err := report(o, []string{"-n", "100"}, both[1:], map[string][]figure{"decision": {{"decision.ns", 1234.6, "ns", "lower"}}}, &strings.Builder{}); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(out)
@@ -41,8 +41,9 @@ func TestTheFileKeepsWhatWasNotMeasuredAnew(t *testing.T) {
 		got = append(got, strings.TrimSpace(line))
 	}
 	want := []string{
-		"# scale.100.plimsoll", "# scale.5000.hpa", "# scale.5000.plimsoll",
+		"# decision", "# scale.100.plimsoll", "# scale.5000.hpa", "# scale.5000.plimsoll",
 		"figure,value,unit,target,better",
+		"decision.ns,1235,ns,5000,lower",
 		"scale.100.plimsoll.api_requests,200.0,1/period,,lower",
 		"scale.100.plimsoll.cores,0.1234,cores,,lower",
 		"scale.100.plimsoll.evaluations,5000,1/period,,higher",
@@ -71,21 +72,6 @@ func TestTheFileKeepsWhatWasNotMeasuredAnew(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("file (-want +got):\n%s", diff)
-	}
-}
-
-func TestTheSlowestCaseOfABenchmarkCounts(t *testing.T) {
-	got, err := parseDecision([]byte(`goos: linux
-BenchmarkDecide/cpu         	  500000	      2100 ns/op	     512 B/op	       2 allocs/op
-BenchmarkDecide/ten_metrics 	  100000	      4321.5 ns/op	     100.0 extra/op	    2048 B/op	       1 allocs/op
-PASS
-`))
-	want := []figure{{"decision.ns", 4321.5, "ns", "lower"}, {"decision.allocs", 2, "1/decision", "lower"}}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(figure{})); diff != "" || err != nil {
-		t.Errorf("error %v, figures (-want +got):\n%s", err, diff)
-	}
-	if _, err := parseDecision([]byte("PASS\n")); err == nil || !strings.Contains(err.Error(), "no BenchmarkDecide in") {
-		t.Errorf("without a benchmark: error %v", err)
 	}
 }
 
