@@ -31,6 +31,7 @@ func TestDecisionsEqualUpstreams(t *testing.T) {
 	var result hpa.Result
 	synctest.Test(t, func(*testing.T) { result = hpa.Decisions(*seed, *cases, compatible()) })
 	report(t, result)
+	record(t, map[string]int{"cases": result.Cases, "equal": result.Equal})
 	// Each type of metric with each type of target goes each way.
 	for _, metric := range []string{
 		"Resource Utilization", "Resource AverageValue", "ContainerResource Utilization", "ContainerResource AverageValue",
@@ -49,6 +50,9 @@ func TestHistoriesEqualUpstreams(t *testing.T) {
 		synctest.Test(t, func(*testing.T) { result.Merge(hpa.History(*seed, number, policy)) })
 	}
 	report(t, result)
+	record(t, map[string]int{
+		"histories": result.Cases, "histories_equal": result.Equal, "synchronizations": result.Covered["synchronizations"],
+	})
 	for _, kind := range []string{
 		"up", "down", "kept", "restart", "scaled by hand", "set to zero by hand", "other bounds", "other behavior", "a metric fails",
 		"ScaleUpStabilized", "ScaleDownStabilized", "ScaleUpLimit", "ScaleDownLimit", "TooManyReplicas", "TooFewReplicas",

@@ -53,6 +53,7 @@ func TestUpstreamsTablesHoldForOurDecisions(t *testing.T) {
 		t.Errorf("%s:\n%s", failed[1], section(out, failed[1]))
 	}
 	t.Logf("%d tests and cases of upstream's pass", len(passed))
+	record(t, map[string]int{"upstream_tests": len(passed)})
 	const atLeast = 300 // of 1.37.2; fewer would mean that the tables did not run
 	if len(passed) < atLeast {
 		t.Errorf("%d tests and cases of upstream's pass, want at least %d:\n%s", len(passed), atLeast, last(out, 4000))
