@@ -93,11 +93,15 @@ func (t *Table) Set(hpa *autoscalingv2.HorizontalPodAutoscaler) (changed bool) {
 		t.rows[key] = r
 	}
 	changed = !found || (object != nil && (r.object == nil || r.object.Generation != object.Generation))
+	wasRefused := r.object == nil
 	r.object = object
 	r.Target = hpa.Spec.ScaleTargetRef.Kind + "/" + hpa.Spec.ScaleTargetRef.Name
 	r.HPACurrent, r.HPADesired = hpa.Status.CurrentReplicas, hpa.Status.DesiredReplicas
-	if r.Problem = ""; len(faults) > 0 {
-		r.Problem, r.object, r.Desired, r.Decision = faults.ToAggregate().Error(), nil, nil, nil
+	switch {
+	case len(faults) > 0:
+		r.Problem, r.object, r.Desired, r.Decision, r.Metrics = faults.ToAggregate().Error(), nil, nil, nil, nil
+	case wasRefused:
+		r.Problem = ""
 	}
 	t.compare(r)
 	return changed
@@ -154,8 +158,8 @@ func (t *Table) Observe(key types.NamespacedName, s v1alpha1.WorkloadAutoscalerS
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r, found := t.rows[key]
-	if !found {
-		return
+	if !found || r.object == nil {
+		return // an evaluation that was under way
 	}
 	desired := s.DesiredReplicas
 	r.Desired, r.Decision, r.Metrics, r.Problem = &desired, s.LastDecision, s.Metrics, ""
