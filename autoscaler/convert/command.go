@@ -74,7 +74,7 @@ func convertFile(cmd *cobra.Command, file string, o Options) error {
 		if err != nil {
 			return fmt.Errorf("--filename: %w", err)
 		}
-		defer f.Close() //nolint:errcheck // Only read.
+		defer f.Close()
 		in = f
 	}
 	return Convert(in, cmd.OutOrStdout(), cmd.ErrOrStderr(), o)

@@ -74,7 +74,8 @@ type roundTripper struct {
 
 // RoundTrip implements http.RoundTripper.
 func (r *roundTripper) RoundTrip(request *http.Request) (*http.Response, error) {
-	code, body := http.StatusOK, ""
+	code := http.StatusOK
+	var body string
 	switch request.URL.Path {
 	case "/apis/external.metrics.k8s.io/v1beta1/namespaces/ns/depth":
 		body = `{"kind":"ExternalMetricValueList","apiVersion":"external.metrics.k8s.io/v1beta1","items":[{"metricName":"depth","value":"3"}]}`

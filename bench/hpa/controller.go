@@ -226,7 +226,9 @@ type events struct{ coreclient.EventInterface }
 func (e events) Events(string) coreclient.EventInterface { return e }
 
 func (events) CreateWithEventNamespace(event *corev1.Event) (*corev1.Event, error) { return event, nil }
+
 func (events) UpdateWithEventNamespace(event *corev1.Event) (*corev1.Event, error) { return event, nil }
+
 func (events) PatchWithEventNamespace(event *corev1.Event, _ []byte) (*corev1.Event, error) {
 	return event, nil
 }

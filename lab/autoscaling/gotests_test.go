@@ -35,8 +35,10 @@ FAIL
 `
 	got, err := parseDifferential(text)
 	want := []figure{
-		{"differential.cases", 100000, "cases", ""}, {"differential.equal", 99999, "cases", "higher"},
-		{"differential.histories", 1000, "cases", ""}, {"differential.histories_equal", 1000, "cases", "higher"},
+		{"differential.cases", 100000, "cases", ""},
+		{"differential.equal", 99999, "cases", "higher"},
+		{"differential.histories", 1000, "cases", ""},
+		{"differential.histories_equal", 1000, "cases", "higher"},
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(figure{})); diff != "" || err != nil {
 		t.Errorf("error %v, figures (-want +got):\n%s", err, diff)

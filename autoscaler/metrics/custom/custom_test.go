@@ -209,19 +209,23 @@ func TestRequests(t *testing.T) {
 			[]source.Query{podsQuery("requests", nil, pod("a"))}, nil, []string{"namespaces/ns/pods/%2A/requests?labelSelector=app%3Dweb"},
 		},
 		"series are selected": {
-			[]source.Query{podsQuery("requests", get, pod("a"))}, nil,
+			[]source.Query{podsQuery("requests", get, pod("a"))},
+			nil,
 			[]string{"namespaces/ns/pods/%2A/requests?labelSelector=app%3Dweb&metricLabelSelector=verb%3DGET"},
 		},
 		"equal queries are asked once": {
-			[]source.Query{podsQuery("requests", get, pod("a")), podsQuery("requests", get, pod("a"))}, nil,
+			[]source.Query{podsQuery("requests", get, pod("a")), podsQuery("requests", get, pod("a"))},
+			nil,
 			[]string{"namespaces/ns/pods/%2A/requests?labelSelector=app%3Dweb&metricLabelSelector=verb%3DGET"},
 		},
 		"an object": {
-			nil, []source.Query{objectQuery("networking.k8s.io/v1", "Ingress", "main", get), objectQuery("networking.k8s.io/v1", "Ingress", "main", get)},
+			nil,
+			[]source.Query{objectQuery("networking.k8s.io/v1", "Ingress", "main", get), objectQuery("networking.k8s.io/v1", "Ingress", "main", get)},
 			[]string{"namespaces/ns/ingresses.networking.k8s.io/main/requests?metricLabelSelector=verb%3DGET"},
 		},
 		"a namespace is the object's own, whatever the name": {
-			nil, []source.Query{objectQuery("v1", "Namespace", "kube-system", nil), objectQuery("v1", "Namespace", "", nil)},
+			nil,
+			[]source.Query{objectQuery("v1", "Namespace", "kube-system", nil), objectQuery("v1", "Namespace", "", nil)},
 			[]string{"namespaces/ns/metrics/requests"},
 		},
 	} {

@@ -59,7 +59,7 @@ func cause(err error) string {
 	if errors.As(err, &connection) && connection.Addr != nil {
 		return fmt.Sprintf("%s %s: %v", connection.Op, connection.Addr, connection.Err)
 	}
-	if err == context.DeadlineExceeded {
+	if err == context.DeadlineExceeded { //nolint:errorlint // a wrapped one says more, and is told in full
 		return "no answer in time"
 	}
 	return strings.TrimSuffix(err.Error(), ": "+context.DeadlineExceeded.Error())

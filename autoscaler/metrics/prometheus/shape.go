@@ -5,6 +5,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 )
@@ -145,7 +146,7 @@ func onlyEqual(matchers []*labels.Matcher) map[string]string {
 		}
 		seen[m.Name] = true
 	}
-	delete(equal, labels.MetricName)
+	delete(equal, model.MetricNameLabel)
 	delete(equal, labels.BucketLabel)
 	return equal
 }

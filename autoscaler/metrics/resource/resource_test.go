@@ -276,7 +276,8 @@ func TestReadings(t *testing.T) {
 			})),
 		},
 		"a pod without a sample has none": {
-			query("ns", "a", "cpu", average, pod("ns", "a"), pod("ns", "b")), []metricsv1beta1.PodMetrics{small},
+			query("ns", "a", "cpu", average, pod("ns", "a"), pod("ns", "b")),
+			[]metricsv1beta1.PodMetrics{small},
 			cpuOf(scaling.PodReading{Pod: "a"}, with(func(r *scaling.PodReading) { r.Pod, r.UsageMilli = "b", 1 })),
 		},
 		"a sample of which one container lacks the resource is none": {

@@ -44,7 +44,8 @@ func (c Config) propose(now time.Time, o *scaling.Observation, m *scaling.Metric
 	if u := c.checkValue(now, m); u.Set() {
 		return scaling.Proposal{Unknown: u}
 	}
-	p, ready := scaling.Proposal{}, c.countReady(o.Pods)
+	var p scaling.Proposal
+	ready := c.countReady(o.Pods)
 	if m.Target.Type == scaling.AverageValue {
 		p = c.averageValue(o, m, rule)
 	} else {
@@ -53,7 +54,7 @@ func (c Config) propose(now time.Time, o *scaling.Observation, m *scaling.Metric
 	if !p.Unknown.Set() && o.MinReplicas == 0 {
 		p = activate(p, m)
 	}
-	if c.Differences.NoReadyPodsHold && ready == 0 && p.Replicas < o.SpecReplicas {
+	if c.Differences.NoReadyPodsHold && ready == 0 && !p.Unknown.Set() && p.Replicas < o.SpecReplicas {
 		return scaling.Proposal{Unknown: noReadyPods(len(o.Pods))}
 	}
 	return p

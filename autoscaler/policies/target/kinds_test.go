@@ -228,39 +228,48 @@ func TestDifferences(t *testing.T) {
 	}{
 		"FinishedPodsIgnored": {
 			observation(3, list{pods(0, 2, running()), pods(2, 1, succeeded)}, cpu(50, 200, 200, -1)),
-			outcome{true, 1}, outcome{true, 3},
+			outcome{true, 1},
+			outcome{true, 3},
 		},
 		"NoReadyPodsHold": {
 			observation(3, list{pods(0, 3, pending)}, number("queue", scaling.Value, 10, 5)),
-			outcome{false, 3}, outcome{true, 0},
+			outcome{false, 3},
+			outcome{true, 0},
 		},
 		"TerminatingNotServing": {
 			observation(3, list{pods(0, 2, running()), pods(2, 1, terminating)}, number("queue", scaling.Value, 10, 20)),
-			outcome{true, 4}, outcome{true, 6},
+			outcome{true, 4},
+			outcome{true, 6},
 		},
 		"SurgeNotCounted": {
 			observation(4, list{pods(0, 6, running())}, number("queue", scaling.Value, 10, 20)),
-			outcome{true, 8}, outcome{true, 12},
+			outcome{true, 8},
+			outcome{true, 12},
 		},
 		"DirectionKept": {
 			observation(10, list{pods(0, 2, running())}, cpu(50, 600, 600)),
-			outcome{true, 10}, outcome{true, 3},
+			outcome{true, 10},
+			outcome{true, 3},
 		},
 		"BadValuesUnknown": {
 			observation(3, list{pods(0, 3, running())}, negative),
-			outcome{false, 3}, outcome{true, 0},
+			outcome{false, 3},
+			outcome{true, 0},
 		},
 		"RequestsOfCountingPodsOnly": {
 			observation(1, list{pods(0, 1, running()), pods(1, 1, terminating)}, noRequest),
-			outcome{true, 2}, outcome{false, 1},
+			outcome{true, 2},
+			outcome{false, 1},
 		},
 		"StaleSamplesMissing": {
 			observation(2, list{pods(0, 2, running())}, stale),
-			outcome{true, 2}, outcome{true, 1},
+			outcome{true, 2},
+			outcome{true, 1},
 		},
 		"ForeignSamplesIgnored": {
 			observation(2, list{pods(0, 2, running())}, foreign),
-			outcome{true, 2}, outcome{true, 6},
+			outcome{true, 2},
+			outcome{true, 6},
 		},
 	}
 	decide := func(c target.Config, o scaling.Observation) outcome {
