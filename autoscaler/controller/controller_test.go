@@ -14,6 +14,7 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/plimsoll-k8s/plimsoll/autoscaler/controller"
 	"github.com/plimsoll-k8s/plimsoll/autoscaler/metrics/source"
@@ -198,6 +199,140 @@ func TestARestartRemembersWhoseZeroItIs(t *testing.T) {
 			t.Errorf("scaled (-want +got):\n%s", diff)
 		}
 	}, edited("web", toZero), edited("hand", toZero))
+}
+
+func TestAZeroSetByHandIsNotAutoscalings(t *testing.T) {
+	zero := int32(0)
+	inWorld(t, func(t *testing.T, w *world) {
+		w.config.DownscaleStabilization = 0
+		w.numbers.set("web", 0)
+		w.start()
+		w.round()
+		if got := w.fleet.get("web"); got != 0 {
+			t.Fatalf("%d replicas without load, want 0", got)
+		}
+		w.numbers.set("web", 30)
+		w.fleet.set("web", 3) // somebody does not want to wait
+		w.round()
+		if got := w.reason("web", "ScaledToZero"); got != "NotScaledToZero" {
+			t.Errorf("ScaledToZero says %s at 3 replicas, want NotScaledToZero", got)
+		}
+		w.fleet.set("web", 0) // and later wants none
+		w.round()
+		w.start()
+		w.round()
+		if got := w.fleet.get("web"); got != 0 || w.reason("web", "Ready") != "ScalingDisabled" {
+			t.Errorf("%d replicas, Ready says %s, want the 0 of somebody, ScalingDisabled", got, w.reason("web", "Ready"))
+		}
+	}, edited("web", func(spec *v1alpha1.WorkloadAutoscalerSpec) { spec.MinReplicas = &zero }))
+}
+
+func TestAnObjectThatGoesDuringItsEvaluationIsForgotten(t *testing.T) {
+	for name, c := range map[string]struct {
+		meanwhile func(w *world)
+		left      int
+	}{
+		"deleted":           {func(w *world) { w.objects.remove("web") }, 0},
+		"and created anew":  {func(w *world) { anew := autoscaler("web"); anew.UID = "another"; w.objects.put(anew) }, 0},
+		"or only rewritten": {func(w *world) { w.objects.put(edited("web", custom("Slow"))) }, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				var reads int
+				w.config.Sources["Slow"] = sourceFunc{"Slow", slowly(5*time.Second, &reads)}
+				w.start()
+				c.meanwhile(w)
+				w.pass(6 * time.Second)
+				if n := testutil.CollectAndCount(w.controller.Collector(""), "plimsoll_autoscaler_desired_replicas"); n != c.left {
+					t.Errorf("%d series of desired replicas, want %d", n, c.left)
+				}
+			}, edited("web", custom("Slow")))
+		})
+	}
+}
+
+func TestAPolicyWithoutMetricsNeedsNoSelector(t *testing.T) {
+	three := int32(3)
+	inWorld(t, func(t *testing.T, w *world) {
+		w.fleet.noLabels["web"] = true
+		w.fleet.set("web", 5)
+		w.config.DownscaleStabilization = 0
+		w.start()
+		w.round()
+		if diff := cmp.Diff([]string{"web 5 to 3"}, w.fleet.done()); diff != "" {
+			t.Errorf("scaled (-want +got):\n%s", diff)
+		}
+	}, edited("web", func(spec *v1alpha1.WorkloadAutoscalerSpec) {
+		spec.Metrics = nil
+		byPolicy("Schedule")(spec)
+		spec.Schedules = []v1alpha1.Schedule{{Name: "always", Start: "0 * * * *", End: "59 * * * *", MinReplicas: &three}}
+	}))
+}
+
+func TestWhoObservesIsToldOfEveryEvaluation(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		var told []string
+		var mu sync.Mutex
+		w.config.Statuses, w.config.Events, w.config.DryRun = nil, nil, true
+		w.config.Observe = func(key types.NamespacedName, s v1alpha1.WorkloadAutoscalerStatus) {
+			mu.Lock()
+			defer mu.Unlock()
+			told = append(told, fmt.Sprintf("%s %d", key, s.DesiredReplicas))
+		}
+		w.numbers.set("web", 47)
+		w.start()
+		w.round()
+		mu.Lock()
+		defer mu.Unlock()
+		if diff := cmp.Diff([]string{"shop/web 5", "shop/web 5"}, told); diff != "" {
+			t.Errorf("told (-want +got):\n%s", diff)
+		}
+		if n, notes := w.objects.wrote(), w.happened(); n > 0 || len(notes) > 0 {
+			t.Errorf("%d statuses written, events %q", n, notes)
+		}
+	}, autoscaler("web"))
+}
+
+func TestCollectorShowsEachObject(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.numbers.set("web", 470)
+		w.start()
+		want := `
+# HELP plimsoll_autoscaler_shadow_condition 1 if a condition of the object is true, 0 if it is false.
+# TYPE plimsoll_autoscaler_shadow_condition gauge
+plimsoll_autoscaler_shadow_condition{name="web",namespace="shop",reason="AsExpected",type="Degraded"} 0
+plimsoll_autoscaler_shadow_condition{name="web",namespace="shop",reason="Auto",type="Paused"} 0
+plimsoll_autoscaler_shadow_condition{name="web",namespace="shop",reason="NotScaledToZero",type="ScaledToZero"} 0
+plimsoll_autoscaler_shadow_condition{name="web",namespace="shop",reason="ScaleUpLimit",type="Ready"} 1
+plimsoll_autoscaler_shadow_condition{name="web",namespace="shop",reason="ScaleUpLimit",type="ScalingLimited"} 1
+plimsoll_autoscaler_shadow_condition{name="web",namespace="shop",reason="SucceededRescale",type="AbleToScale"} 1
+plimsoll_autoscaler_shadow_condition{name="web",namespace="shop",reason="ValidMetricFound",type="ScalingActive"} 1
+# HELP plimsoll_autoscaler_shadow_current_replicas Replicas the target had when it was last evaluated.
+# TYPE plimsoll_autoscaler_shadow_current_replicas gauge
+plimsoll_autoscaler_shadow_current_replicas{name="web",namespace="shop"} 3
+# HELP plimsoll_autoscaler_shadow_desired_replicas Replicas last decided on.
+# TYPE plimsoll_autoscaler_shadow_desired_replicas gauge
+plimsoll_autoscaler_shadow_desired_replicas{name="web",namespace="shop"} 6
+# HELP plimsoll_autoscaler_shadow_limited 1 for the constraint that last changed the number.
+# TYPE plimsoll_autoscaler_shadow_limited gauge
+plimsoll_autoscaler_shadow_limited{name="web",namespace="shop",reason="ScaleUpLimit"} 1
+# HELP plimsoll_autoscaler_shadow_max_replicas Most replicas allowed by the object, without its schedules.
+# TYPE plimsoll_autoscaler_shadow_max_replicas gauge
+plimsoll_autoscaler_shadow_max_replicas{name="web",namespace="shop"} 20
+# HELP plimsoll_autoscaler_shadow_metric_proposal_replicas Replicas that a metric alone asks for.
+# TYPE plimsoll_autoscaler_shadow_metric_proposal_replicas gauge
+plimsoll_autoscaler_shadow_metric_proposal_replicas{metric="rps",name="web",namespace="shop"} 47
+# HELP plimsoll_autoscaler_shadow_min_replicas Least replicas allowed by the object, without its schedules.
+# TYPE plimsoll_autoscaler_shadow_min_replicas gauge
+plimsoll_autoscaler_shadow_min_replicas{name="web",namespace="shop"} 2
+# HELP plimsoll_autoscaler_shadow_objects Objects evaluated, by mode.
+# TYPE plimsoll_autoscaler_shadow_objects gauge
+plimsoll_autoscaler_shadow_objects{mode="Auto"} 1
+`
+		if err := testutil.CollectAndCompare(w.controller.Collector("shadow_"), strings.NewReader(want)); err != nil {
+			t.Error(err)
+		}
+	}, autoscaler("web"))
 }
 
 func TestAnObjectCreatedAnewDoesNotInherit(t *testing.T) {

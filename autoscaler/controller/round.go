@@ -151,6 +151,7 @@ func (c *Controller) prepare(ctx context.Context, e *evaluation) {
 		return
 	}
 	e.workload, e.applied = w, w.SpecReplicas
+	e.obj.scaledToZero = e.obj.scaledToZero && w.SpecReplicas == 0 // what follows on other replicas is somebody else's 0
 	e.input = decision.Input{
 		Policy: spec.policy, Limiters: c.Limiters, Rules: spec.rules,
 		Observation:  scaling.Observation{SpecReplicas: w.SpecReplicas, StatusReplicas: w.StatusReplicas, Tolerance: spec.tolerance},
@@ -160,6 +161,9 @@ func (c *Controller) prepare(ctx context.Context, e *evaluation) {
 	}
 	if spec.spec.Mode == v1alpha1.ModePaused || !decision.NeedsMetrics(e.now, e.input) {
 		return
+	}
+	if w.Selector == nil && len(spec.metrics) == 0 {
+		return // a policy of schedules only asks for no pods
 	}
 	if w.Selector == nil {
 		e.problem = problem{ConditionScalingActive, ReasonInvalidSelector, "the scale of the target has no selector"}

@@ -177,7 +177,7 @@ func conditionsAfter(e *evaluation) []metav1.Condition {
 			condition(ConditionReady, true, ReasonPaused, e.standstill.message))
 	}
 	conditions = append(conditions, ableToScale(e), scalingLimited(&e.verdict))
-	if e.rescaled() {
+	if e.rescaled() || meta.IsStatusConditionTrue(e.obj.status.Conditions, ConditionScaledToZero) != e.obj.scaledToZero {
 		conditions = append(conditions, scaledToZero(e))
 	}
 	if active, known := scalingActive(e); known {
