@@ -27,7 +27,11 @@ func record(t *testing.T, measured map[string]int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	targets := map[string]string{"cases": "100000", "equal": fmt.Sprint(measured["cases"]), "histories": "1000", "histories_equal": fmt.Sprint(measured["histories"])}
+	targets := map[string]string{
+		"cases": "100000", "equal": fmt.Sprint(measured["cases"]),
+		"histories": "1000", "histories_equal": fmt.Sprint(measured["histories"]),
+		"twins": "1000", "twins_equal": fmt.Sprint(measured["twins"]),
+	}
 	var lines [][]string
 	for _, name := range slices.Sorted(maps.Keys(measured)) {
 		lines = append(lines, []string{"differential." + name, fmt.Sprint(measured[name]), "", targets[name], "higher"})

@@ -26,7 +26,7 @@ const synchronizations = int(time.Hour / syncPeriod)
 // replicas are not equal. It has to run in a testing/synctest bubble of its own.
 func History(seed uint64, number int, policy scaling.Policy) Result {
 	result := newResult()
-	s := newScenario(generator(seed, number))
+	s := newScenario(generator(seed, number), false)
 	ours := &autoscaler{Settings: CompatibleSettings(), policy: policy}
 	log, mismatch := &trace{}, ""
 	advance := func(i int, now time.Time) (restart bool) { return s.advance(now) && i > 0 }

@@ -85,3 +85,24 @@ func atLeast(t *testing.T, result hpa.Result, kind string, n int) {
 		t.Errorf("%q is covered %d times, want at least %d", kind, got, n)
 	}
 }
+
+func TestControllersEqualUpstreams(t *testing.T) {
+	policy := compatible()
+	var result hpa.Result
+	for number := range *histories {
+		synctest.Test(t, func(t *testing.T) {
+			one, err := hpa.Twins(*seed, number, policy)
+			if err != nil {
+				t.Fatal(err)
+			}
+			result.Merge(one)
+		})
+	}
+	report(t, result)
+	record(t, map[string]int{"twins": result.Cases, "twins_equal": result.Equal})
+	for _, kind := range []string{"up", "down", "kept"} {
+		atLeast(t, result, kind, *histories)
+	}
+	atLeast(t, result, "to zero", *histories/50)
+	atLeast(t, result, "from zero", *histories/50)
+}

@@ -27,6 +27,9 @@ type scenario struct {
 	loads    []load  // of the metrics, in their order
 	events   []string
 	rates    [2][]autoscalingv2.HPAScalingPolicy // out and in
+	// even leaves out what no setting of our controller has it do as upstream:
+	// restarts, other behavior, and rates over periods of their own.
+	even bool
 }
 
 // birth is how a pod comes to be ready.
@@ -39,11 +42,18 @@ type load struct {
 	fails time.Time // the metric is unreadable until then
 }
 
-func newScenario(r *rand.Rand) *scenario {
-	s := &scenario{r: r, layout: anyLayout(r), births: make(map[string]birth)}
+func newScenario(r *rand.Rand, even bool) *scenario {
+	s := &scenario{r: r, layout: anyLayout(r), births: make(map[string]birth), even: even}
 	hpa := anyHPA(r, s.layout)
 	s.workload = &workload{hpa: hpa, readings: make(map[string]adapter.Reading)}
 	s.rates = [2][]autoscalingv2.HPAScalingPolicy{anyRules(r).Policies, anyRules(r).Policies}
+	if even {
+		for _, policies := range s.rates {
+			for i := range policies {
+				policies[i].PeriodSeconds = s.rates[0][0].PeriodSeconds
+			}
+		}
+	}
 	hpa.Spec.Behavior = s.otherBehavior()
 	s.workload.spec = pick(r, *hpa.Spec.MinReplicas, int32(1+r.IntN(int(hpa.Spec.MaxReplicas))))
 	s.demand = r.Float64() * float64(hpa.Spec.MaxReplicas)
@@ -150,7 +160,7 @@ func (s *scenario) advance(now time.Time) (restart bool) {
 	for i, m := range s.workload.hpa.Spec.Metrics {
 		s.workload.readings[key(m)] = s.reading(now, m, s.loads[i])
 	}
-	if chance(s.r, 0.005) {
+	if !s.even && chance(s.r, 0.005) {
 		s.happened("restart")
 		return true
 	}
@@ -176,12 +186,14 @@ func (s *scenario) change(now time.Time) {
 	}
 	if chance(r, 0.005) {
 		hpa := w.hpa.DeepCopy()
-		*hpa.Spec.MinReplicas = anyMinimum(r, hpa)
+		if !s.even {
+			*hpa.Spec.MinReplicas = anyMinimum(r, hpa)
+		}
 		hpa.Spec.MaxReplicas = pick[int32](r, 5, 10, 30, 60)
 		w.hpa = hpa
 		s.happened("other bounds")
 	}
-	if chance(r, 0.005) {
+	if !s.even && chance(r, 0.005) {
 		hpa := w.hpa.DeepCopy()
 		hpa.Spec.Behavior = s.otherBehavior()
 		w.hpa = hpa
