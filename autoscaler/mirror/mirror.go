@@ -35,7 +35,7 @@ type Change[T any] struct {
 }
 
 // New returns an empty mirror. Convert makes the value that is kept of an object,
-// which it must not modify; an object whose conversion fails is left out. Changed
+// which is its own to change; an object whose conversion fails is left out. Changed
 // is told of every change, one after the other, and must not use the mirror; it
 // may be nil.
 func New[T any](convert func(runtime.Object) (T, error), changed func(Change[T])) *Mirror[T] {
