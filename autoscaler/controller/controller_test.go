@@ -131,6 +131,29 @@ func TestARestartDoesNotStepDownEarly(t *testing.T) {
 	}
 }
 
+// TestARestartAfterALongQuietTimeDoesNotStepDown has a status that was written
+// once, long before the window.
+func TestARestartAfterALongQuietTimeDoesNotStepDown(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.fleet.set("web", 10)
+		w.numbers.set("web", 100)
+		w.start()
+		w.pass(2 * time.Hour)
+		if n := w.objects.wrote(); n != 1 {
+			t.Fatalf("%d status writes in a quiet time, want 1", n)
+		}
+		w.numbers.set("web", 30)
+		w.start()
+		restarted := time.Now()
+		for w.fleet.get("web") == 10 && time.Since(restarted) < time.Hour {
+			w.round()
+		}
+		if after := time.Since(restarted); after < 5*time.Minute || after > 5*time.Minute+2*period {
+			t.Errorf("stepped down %s after the restart, want a window of 5m0s", after)
+		}
+	}, autoscaler("web"))
+}
+
 func TestARestartGivesNoRateBack(t *testing.T) {
 	wa := edited("web", func(spec *v1alpha1.WorkloadAutoscalerSpec) {
 		spec.Behavior = &autoscalingv2.HorizontalPodAutoscalerBehavior{ScaleUp: &autoscalingv2.HPAScalingRules{
@@ -348,6 +371,13 @@ func TestAnObjectCreatedAnewDoesNotInherit(t *testing.T) {
 		w.round()
 		if d := w.status("web").LastDecision; d.Stabilized != 5 || !slices.Equal(d.Constraints, []string{"ScaleDownStabilized"}) {
 			t.Errorf("stabilized at %d by %v, want at its own 5", d.Stabilized, d.Constraints)
+		}
+		last := autoscaler("web") // of which there is just as much to say
+		last.UID = "third"
+		w.objects.put(last)
+		w.round()
+		if s := w.status("web"); s.LastDecision == nil || s.LastDecision.Stabilized != 5 {
+			t.Fatalf("the third has the status %+v, want what its predecessor had", s)
 		}
 		w.fleet.set("web", 12)
 		w.round()

@@ -33,6 +33,7 @@ func TestAStatusIsWrittenOnlyWhenItSaysSomethingNew(t *testing.T) {
 			{"it is unknown still", func() {}, 0},
 			{"it is known again", func() { w.numbers.set("web", 31.5) }, 1},
 			{"the workload is scaled", func() { w.numbers.set("web", 41) }, 1},
+			{"somebody has undone that, and it is scaled again", func() { w.fleet.set("web", 3) }, 1},
 			{"what was wanted is there", func() {}, 1},
 			{"nothing has changed since", func() {}, 0},
 			{"somebody else has scaled it", func() { w.fleet.set("web", 4) }, 1},

@@ -249,6 +249,10 @@ func TestIndexFindsPodsByOwnerAndByLabels(t *testing.T) {
 
 		held := x.Owned("shop", "rs-1")
 		before := names(held)
+		x.watch.Delete(podOf("web-1", "rs-1", "web"))
+		synctest.Wait()
+		check("a list that a reader holds, of which one has gone", names(held), before)
+		x.watch.Add(podOf("web-1", "rs-1", "web"))
 		x.watch.Add(podOf("web-0", "rs-1", "web"))
 		relabelled := podOf("web-2", "rs-1", "job")
 		x.watch.Modify(relabelled)
