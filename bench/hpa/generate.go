@@ -303,12 +303,13 @@ func perPodTarget(m autoscalingv2.MetricSpec, pod *corev1.Pod) float64 {
 // small chance, to nothing sensible.
 func anyValues(r *rand.Rand, c adapter.Case, ratio float64) []int64 {
 	of := adapter.TargetOf(c.Metric)
-	total := int64(0)
+	var atTarget float64
 	if of.Value != nil {
-		total = int64(ratio * float64(of.Value.MilliValue()))
+		atTarget = float64(of.Value.MilliValue())
 	} else {
-		total = int64(ratio * float64(of.AverageValue.MilliValue()) * float64(c.StatusReplicas))
+		atTarget = float64(of.AverageValue.MilliValue()) * float64(c.StatusReplicas)
 	}
+	total := int64(ratio * atTarget)
 	if chance(r, 0.02) {
 		total = -total
 	}

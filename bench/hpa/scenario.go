@@ -151,7 +151,7 @@ func anyPolicy(r *rand.Rand) autoscalingv2.HPAScalingPolicy {
 // whether the controller is started anew.
 func (s *scenario) advance(now time.Time) (restart bool) {
 	s.events = s.events[:0]
-	s.change(now)
+	s.change()
 	s.follow(now)
 	s.move()
 	for i := range s.loads {
@@ -170,7 +170,7 @@ func (s *scenario) advance(now time.Time) (restart bool) {
 func (s *scenario) happened(event string) { s.events = append(s.events, event) }
 
 // change is what people do to the workload.
-func (s *scenario) change(now time.Time) {
+func (s *scenario) change() {
 	w, r := s.workload, s.r
 	if chance(r, 0.005) {
 		w.spec = int32(r.IntN(int(w.hpa.Spec.MaxReplicas) * 5 / 4))

@@ -68,7 +68,7 @@ func calculate(r *podautoscaler.ReplicaCalculator, c adapter.Case) (replicas int
 // how they are laid out.
 func upstreamTolerances(t scaling.Tolerance) podautoscaler.Tolerances {
 	fields := [2]float64{t.Down, t.Up}
-	return *(*podautoscaler.Tolerances)(unsafe.Pointer(&fields)) // #nosec G103 -- sizes and order are checked by CheckTolerances
+	return *(*podautoscaler.Tolerances)(unsafe.Pointer(&fields))
 }
 
 // CheckTolerances fails if upstream's Tolerances are no longer laid out as this
