@@ -222,3 +222,30 @@ func TestStoppingLeavesNoTraceOfWhatItCutShort(t *testing.T) {
 		}
 	}, autoscaler("web"), edited("hung", custom("Own")))
 }
+
+// TestASourceThatDoesNotStopWhenToldHarmsItsOwnObjectsOnly has a source break its
+// contract for a while.
+func TestASourceThatDoesNotStopWhenToldHarmsItsOwnObjectsOnly(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		deaf := true
+		w.config.Sources["Own"] = sourceFunc{"Own", func(_ context.Context, _ []source.Query, answer func(int, scaling.Metric)) {
+			if deaf {
+				time.Sleep(50 * time.Second)
+			}
+			deaf = false
+			answer(0, scaling.Metric{Value: 60})
+		}}
+		w.start()
+		for i, want := range []string{"web 3 to 5", "web 5 to 7", "web 7 to 10"} {
+			w.numbers.set("web", []float64{47, 65, 95}[i])
+			w.round()
+			if diff := cmp.Diff([]string{want}, w.fleet.done()); diff != "" {
+				t.Errorf("the other object, scaled in round %d (-want +got):\n%s", i+1, diff)
+			}
+		}
+		w.pass(2 * period)
+		if diff := cmp.Diff([]string{"broken 3 to 6"}, w.fleet.done()); diff != "" {
+			t.Errorf("scaled when the source is back (-want +got):\n%s", diff)
+		}
+	}, edited("broken", custom("Own")), autoscaler("web"))
+}

@@ -69,17 +69,17 @@ func TestNeedsMetrics(t *testing.T) {
 		floor        int32
 		want         bool
 	}{
-		"within the bounds":                                      {replicas: 5, min: 2, want: true},
-		"at the minimum":                                         {replicas: 2, min: 2, want: true},
-		"at the maximum":                                         {replicas: 10, min: 2, want: true},
-		"below the minimum":                                      {replicas: 1, min: 2},
-		"above the maximum":                                      {replicas: 11, min: 2},
-		"below the floor of a schedule":                          {replicas: 5, min: 2, floor: 6},
-		"at 0 by hand":                                           {min: 0},
-		"at 0 by hand with a floor":                              {min: 0, floor: 3},
-		"at 0 by its metrics":                                    {scaledToZero: true, want: true},
-		"at 0 with metrics of pods only":                         {scaledToZero: true, cannotLeave: true},
-		"at 0 with metrics of pods only under a floor":           {scaledToZero: true, cannotLeave: true, floor: 1, want: true},
+		"within the bounds":                            {replicas: 5, min: 2, want: true},
+		"at the minimum":                               {replicas: 2, min: 2, want: true},
+		"at the maximum":                               {replicas: 10, min: 2, want: true},
+		"below the minimum":                            {replicas: 1, min: 2},
+		"above the maximum":                            {replicas: 11, min: 2},
+		"below the floor of a schedule":                {replicas: 5, min: 2, floor: 6},
+		"at 0 by hand":                                 {min: 0},
+		"at 0 by hand with a floor":                    {min: 0, floor: 3},
+		"at 0 by its metrics":                          {scaledToZero: true, want: true},
+		"at 0 with metrics of pods only":               {scaledToZero: true, cannotLeave: true},
+		"at 0 with metrics of pods only under a floor": {scaledToZero: true, cannotLeave: true, floor: 1, want: true},
 		"at 0 with metrics of pods only, the minimum now raised": {scaledToZero: true, cannotLeave: true, min: 1, want: true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -318,7 +318,7 @@ func BenchmarkMake(b *testing.B) {
 }
 
 func TestADecisionAllocatesLittle(t *testing.T) {
-	const most = 12
+	const most = 6
 	in := input(10, 0)
 	in.Observation.Metrics = []scaling.Metric{cpuOf(in.Observation.Pods, 700)}
 	in.History = limits.Seed(start.Add(-time.Minute), 10)
