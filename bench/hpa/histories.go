@@ -14,6 +14,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/plimsoll-k8s/plimsoll/autoscaler/decision"
+	"github.com/plimsoll-k8s/plimsoll/autoscaler/limits"
 	"github.com/plimsoll-k8s/plimsoll/pkg/scaling"
 )
 
@@ -23,7 +24,7 @@ const synchronizations = int(time.Hour / syncPeriod)
 // History compares one history, drawn from the seed and its number: upstream's
 // HorizontalController against the policy, limits and decisions of ours, which
 // live through the same. It ends at the first synchronization after which the
-// replicas are not equal. It has to run in a testing/synctest bubble of its own.
+// replicas, or the reasons of AbleToScale and ScalingLimited, are not equal. It has to run in a testing/synctest bubble of its own.
 func History(seed uint64, number int, policy scaling.Policy) Result {
 	result := newResult()
 	s := newScenario(generator(seed, number), false)
@@ -33,9 +34,15 @@ func History(seed uint64, number int, policy scaling.Policy) Result {
 	live(s.workload, ours, synchronizations, advance, func(_ int, before int32, v decision.Verdict) (goOn bool) {
 		result.coverSynchronization(before, v, s.events)
 		log.add(s, before, v)
+		difference := ""
 		if ours.spec != s.workload.spec {
-			mismatch = fmt.Sprintf("seed %d, history %d, %s: %d replicas, upstream %d, ours %d\n%s%s",
-				seed, number, s.workload.synced.Format(time.TimeOnly), before, s.workload.spec, ours.spec, show(s.workload.hpa), log)
+			difference = fmt.Sprintf("%d replicas, upstream %d, ours %d", before, s.workload.spec, ours.spec)
+		} else if upstream, ours := reasons(s.workload.hpa, before, v); upstream != ours {
+			difference = fmt.Sprintf("upstream says %s, ours %s", upstream, ours)
+		}
+		if difference != "" {
+			mismatch = fmt.Sprintf("seed %d, history %d, %s: %s\n%s%s",
+				seed, number, s.workload.synced.Format(time.TimeOnly), difference, show(s.workload.hpa), log)
 		}
 		return mismatch == ""
 	})
@@ -79,6 +86,37 @@ func live(w *workload, ours *autoscaler, n int, advance func(i int, now time.Tim
 	}
 	stop()
 	synctest.Wait()
+}
+
+// reasons are those of upstream's conditions and of our verdict for what becomes of
+// a number: why it is limited, and, unless the replicas change, why it is
+// stabilized. They are empty where nothing is computed, and from 0 to a minimum that
+// has been raised, which upstream does without a reason.
+func reasons(hpa *autoscalingv2.HorizontalPodAutoscaler, before int32, v decision.Verdict) (upstream, ours string) {
+	if !v.Decision.Known || before == 0 && v.Min > 0 {
+		return "", ""
+	}
+	stabilized, limited := "ReadyForNewScale", "DesiredWithinRange"
+	for _, constraint := range v.Constraints {
+		if constraint == limits.ScaleUpStabilized || constraint == limits.ScaleDownStabilized {
+			stabilized = constraint
+		} else {
+			limited = constraint
+		}
+	}
+	if v.Limited != before {
+		stabilized = "SucceededRescale"
+	}
+	return reason(hpa, autoscalingv2.AbleToScale) + " " + reason(hpa, autoscalingv2.ScalingLimited), stabilized + " " + limited
+}
+
+func reason(hpa *autoscalingv2.HorizontalPodAutoscaler, condition autoscalingv2.HorizontalPodAutoscalerConditionType) string {
+	for _, c := range hpa.Status.Conditions {
+		if c.Type == condition {
+			return c.Reason
+		}
+	}
+	return "nothing"
 }
 
 // silence takes upstream's handlers of errors away and returns how to put them
