@@ -126,12 +126,14 @@ func (c *Controller) decide(ctx context.Context, e *evaluation) {
 	e.input.Observation.Metrics = e.metrics
 	e.input.Observation.Past = e.obj.past
 	var history limits.History
-	if err := guarded(func() { e.verdict, history = decision.Make(e.now, e.input) }); err != nil {
+	if err := guarded(func() {
+		e.verdict, history = decision.Make(e.now, e.input)
+		e.obj.remember(e.now, spec.policy, e.current(), e.verdict.Decision)
+	}); err != nil {
 		klog.FromContext(ctx).Error(err, "The policy failed", "object", e.key, "policy", spec.policy.Name())
 		e.problem = problem{ConditionScalingActive, ReasonPolicyFailed, fmt.Sprintf("policy %s: %v", spec.policy.Name(), err)}
 		return
 	}
-	e.obj.remember(e.now, spec.policy, e.current(), e.verdict.Decision)
 	e.obj.history, e.obj.unknownSince = history, e.verdict.UnknownSince
 	if e.standstill = c.standstill(e); e.standstill != (problem{}) || e.verdict.Limited == e.current() {
 		return

@@ -118,9 +118,10 @@ func (c *Controller) batch(ctx context.Context, evaluations []*evaluation, atOnc
 	preparing.Wait()
 
 	reads := map[string]*read{}
+	var decidable []*evaluation
 	for _, e := range evaluations {
 		if len(e.metrics) == 0 {
-			c.hand(ctx, e)
+			decidable = append(decidable, e)
 			continue
 		}
 		for i, name := range e.obj.compiled.sources {
@@ -133,6 +134,9 @@ func (c *Controller) batch(ctx context.Context, evaluations []*evaluation, atOnc
 	var reading sync.WaitGroup
 	for name, r := range reads {
 		reading.Go(func() { c.read(ctx, bounded, name, r) })
+	}
+	for _, e := range decidable {
+		c.hand(ctx, e)
 	}
 	reading.Wait()
 }

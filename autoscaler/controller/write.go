@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"hash/fnv"
 	"sync"
 	"time"
 
@@ -76,7 +77,7 @@ func (q *statusQueue) offer(key types.NamespacedName, wa *v1alpha1.WorkloadAutos
 	defer q.mu.Unlock()
 	o := q.objects[key]
 	if o == nil || o.uid != wa.UID {
-		o = &queued{uid: wa.UID, written: wa.Status}
+		o = &queued{uid: wa.UID, written: wa.Status, writtenAt: q.now().Add(-q.spread(key))}
 		q.objects[key] = o
 	}
 	isFresh := o.writing || q.now().Sub(o.writtenAt) < q.refresh
@@ -98,6 +99,17 @@ func (q *statusQueue) offer(key types.NamespacedName, wa *v1alpha1.WorkloadAutos
 	case q.wake <- struct{}{}:
 	default:
 	}
+}
+
+// spread has the figures of many objects that are met at the same time be brought
+// up to date at different times: part of the refresh has passed already.
+func (q *statusQueue) spread(key types.NamespacedName) time.Duration {
+	if q.refresh <= 0 {
+		return 0
+	}
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(key.String())) // a hash takes everything
+	return time.Duration(float64(q.refresh) * float64(h.Sum32()) / (1 << 32))
 }
 
 // forget drops what is known of objects that are gone.

@@ -198,6 +198,7 @@ func (r *Reader) Read(ctx context.Context, namespace string, ref v1alpha1.ScaleT
 	o, found := m.Get(key.Name)
 	gr := schema.GroupResource{Group: key.Kind.Group, Resource: resource}
 	if !found {
+		r.forgetWritten(key)
 		return Workload{}, fmt.Errorf("spec.scaleTargetRef: %w", apierrors.NewNotFound(gr, key.Name.Name))
 	}
 	if r.isBehind(key, o.resourceVersion) || (o.selector == nil && o.owner != "") {
@@ -220,10 +221,14 @@ func (r *Reader) isBehind(key Key, resourceVersion string) bool {
 	if order, err := resourceversion.CompareResourceVersion(resourceVersion, written); err == nil && order < 0 {
 		return true
 	}
-	r.mu.Lock()
-	delete(r.written, key)
-	r.mu.Unlock()
+	r.forgetWritten(key)
 	return false
+}
+
+func (r *Reader) forgetWritten(key Key) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.written, key)
 }
 
 // readLive tries all versions of the kind, as the HorizontalPodAutoscaler does.
