@@ -242,7 +242,26 @@ const (
 	whatOwner     = "Pods are the workload's by their owner."
 	whatNegative  = "A sum below 0 is no overflow."
 	whatSaturates = "Numbers of replicas saturate."
+	whatZero      = "A 0 that somebody sets is not autoscaling's."
 )
+
+func TestA0ThatSomebodySetsIsNotAutoscalings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		upstream, ours, err := hpa.PlayControllers(hpa.Script{
+			Min: 0, Max: 10, Replicas: 1, Behavior: behavior(perSeconds(100, 15), perSeconds(100, 15)), Wanted: []int32{0, 2, 2},
+			Changes: map[int]hpa.Change{1: {Replicas: new(int32(2))}, 2: {Replicas: new(int32(0))}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]int32{0, 2, 2}, upstream); diff != "" {
+			t.Errorf("upstream (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff([]int32{0, 2, 0}, ours); diff != "" {
+			t.Errorf("ours (-want +got):\n%s", diff)
+		}
+	})
+}
 
 func TestPodsAreTheWorkloadsByTheirOwner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -339,7 +358,7 @@ func TestTheTableOfDifferencesIsComplete(t *testing.T) {
 		}
 	}
 	tested := map[string]string{
-		whatOwner: "`podSelection: Selector`", whatNegative: "none", whatSaturates: "none",
+		whatOwner: "`podSelection: Selector`", whatNegative: "none", whatSaturates: "none", whatZero: "none",
 	}
 	for _, d := range decisions {
 		tested[d.what] = "`target.Differences." + d.field + "`"

@@ -28,7 +28,8 @@ type scenario struct {
 	events   []string
 	rates    [2][]autoscalingv2.HPAScalingPolicy // out and in
 	// even leaves out what no setting of our controller has it do as upstream:
-	// restarts, other behavior, and rates over periods of their own.
+	// restarts, other behavior, rates over periods of their own, and a 0 by hand
+	// where there may be one of autoscaling's.
 	even bool
 }
 
@@ -174,9 +175,12 @@ func (s *scenario) change() {
 	w, r := s.workload, s.r
 	if chance(r, 0.005) {
 		w.spec = int32(r.IntN(int(w.hpa.Spec.MaxReplicas) * 5 / 4))
+		if s.even {
+			w.spec = max(w.spec, 1)
+		}
 		s.happened("scaled by hand")
 	}
-	if chance(r, 0.002) {
+	if chance(r, 0.002) && !(s.even && scalesFromZero(w.hpa)) {
 		w.spec = 0
 		s.happened("set to zero by hand")
 	}

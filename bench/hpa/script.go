@@ -30,7 +30,9 @@ type Script struct {
 type Change struct {
 	// Restart starts the controllers anew.
 	Restart bool
-	// Min is the new minimum, and Behavior the new behavior; nil for no other.
+	// Replicas are set by hand, Min is the new minimum, and Behavior the new
+	// behavior; nil for no other.
+	Replicas *int32
 	Min      *int32
 	Behavior *autoscalingv2.HorizontalPodAutoscalerBehavior
 }
@@ -38,6 +40,32 @@ type Change struct {
 // Play returns the replicas that upstream's controller and ours in the settings set
 // at each synchronization. It has to run in a testing/synctest bubble.
 func Play(s Script, settings Settings) (upstream, ours []int32) {
+	w := s.workload()
+	a := &autoscaler{Settings: settings, policy: adapter.Compatible(adapter.CPUInitialization, adapter.InitialReadinessDelay)}
+	advance := func(i int, _ time.Time) (restart bool) { return s.advance(w, i) }
+	live(w, a, len(s.Wanted), advance, func(int, int32, decision.Verdict) (goOn bool) {
+		upstream, ours = append(upstream, w.spec), append(ours, a.spec)
+		return true
+	})
+	return upstream, ours
+}
+
+// PlayControllers is Play with our whole controller, without restarts and other
+// settings.
+func PlayControllers(s Script) (upstream, ours []int32, err error) {
+	w := s.workload()
+	s.advance(w, 0)
+	err = together(w, adapter.Compatible(adapter.CPUInitialization, adapter.InitialReadinessDelay), len(s.Wanted), func(i int, _ time.Time) {
+		s.advance(w, i)
+	}, func(t *twin) (goOn bool) {
+		upstream, ours = append(upstream, w.spec), append(ours, t.spec)
+		return true
+	})
+	return upstream, ours, err
+}
+
+// workload is the one at the beginning.
+func (s Script) workload() *workload {
 	one := resource.MustParse("1")
 	metric := autoscalingv2.MetricSpec{
 		Type: autoscalingv2.ExternalMetricSourceType,
@@ -46,7 +74,7 @@ func Play(s Script, settings Settings) (upstream, ours []int32) {
 			Target: autoscalingv2.MetricTarget{Type: autoscalingv2.AverageValueMetricType, AverageValue: &one},
 		},
 	}
-	w := &workload{spec: s.Replicas, readings: make(map[string]adapter.Reading), hpa: &autoscalingv2.HorizontalPodAutoscaler{
+	return &workload{spec: s.Replicas, readings: make(map[string]adapter.Reading), hpa: &autoscalingv2.HorizontalPodAutoscaler{
 		ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: namespace, UID: "web", ResourceVersion: "0"},
 		Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
 			ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "web"},
@@ -54,19 +82,15 @@ func Play(s Script, settings Settings) (upstream, ours []int32) {
 			Metrics: []autoscalingv2.MetricSpec{metric},
 		},
 	}}
-	advance := func(i int, _ time.Time) (restart bool) {
-		w.readings["wanted"] = adapter.Reading{Values: []int64{int64(s.Wanted[i]) * 1000}}
-		if s.Wanted[i] == Unreadable {
-			w.readings["wanted"] = adapter.Reading{Err: errReading}
-		}
-		return w.apply(s.Changes[i])
+}
+
+// advance brings the workload to the i-th synchronization.
+func (s Script) advance(w *workload, i int) (restart bool) {
+	w.readings["wanted"] = adapter.Reading{Values: []int64{int64(s.Wanted[i]) * 1000}}
+	if s.Wanted[i] == Unreadable {
+		w.readings["wanted"] = adapter.Reading{Err: errReading}
 	}
-	a := &autoscaler{Settings: settings, policy: adapter.Compatible(adapter.CPUInitialization, adapter.InitialReadinessDelay)}
-	live(w, a, len(s.Wanted), advance, func(int, int32, decision.Verdict) (goOn bool) {
-		upstream, ours = append(upstream, w.spec), append(ours, a.spec)
-		return true
-	})
-	return upstream, ours
+	return w.apply(s.Changes[i])
 }
 
 func (w *workload) apply(c Change) (restart bool) {
@@ -78,5 +102,8 @@ func (w *workload) apply(c Change) (restart bool) {
 		hpa.Spec.Behavior = c.Behavior
 	}
 	w.hpa = hpa
+	if c.Replicas != nil {
+		w.spec = *c.Replicas
+	}
 	return c.Restart
 }

@@ -30,41 +30,54 @@ import (
 // differently on purpose and without a switch: restarts, other behavior and rates
 // over periods of their own. It has to run in a testing/synctest bubble of its own.
 func Twins(seed uint64, number int, policy scaling.Policy) (Result, error) {
-	defer silence()()
 	result := newResult()
 	s := newScenario(generator(seed, number), true)
 	s.advance(time.Now())
-	ctx, cancel := context.WithCancel(klog.NewContext(context.Background(), logr.Discard()))
-	defer cancel()
-	t := &twin{workload: s.workload, spec: s.workload.spec}
-	ended, err := t.run(ctx, policy)
-	if err != nil {
-		return result, err
-	}
-	stop := s.workload.start(ctx)
-	mismatch, last := "", s.workload.spec
-	for i := range synchronizations {
-		synctest.Wait()
+	w, mismatch, last := s.workload, "", s.workload.spec
+	err := together(w, policy, synchronizations, func(_ int, now time.Time) { s.advance(now) }, func(t *twin) (goOn bool) {
 		result.Covered["synchronizations"]++
 		result.Covered[way(last, t.spec)]++
 		last = t.spec
-		if t.spec != s.workload.spec || t.rounds != s.workload.synchronizations {
+		if t.spec != w.spec || t.rounds != w.synchronizations {
 			mismatch = fmt.Sprintf("seed %d, twins %d, %s: upstream %d, ours %d (%s), after %d and %d synchronizations\n%s", seed, number,
-				s.workload.synced.Format(time.TimeOnly), s.workload.spec, t.spec, t.why, s.workload.synchronizations, t.rounds, show(s.workload.hpa))
+				w.synced.Format(time.TimeOnly), w.spec, t.spec, t.why, w.synchronizations, t.rounds, show(w.hpa))
 		}
-		if mismatch != "" || i == synchronizations-1 {
+		return mismatch == ""
+	})
+	result.add(mismatch)
+	return result, err
+}
+
+// together has both controllers at work for n synchronizations of the workload.
+// advance brings it to the i-th; what it sets by hand counts for ours as well. after
+// says whether to go on.
+func together(w *workload, policy scaling.Policy, n int, advance func(i int, now time.Time), after func(t *twin) (goOn bool)) error {
+	defer silence()()
+	ctx, cancel := context.WithCancel(klog.NewContext(context.Background(), logr.Discard()))
+	defer cancel()
+	t := &twin{workload: w, spec: w.spec}
+	ended, err := t.run(ctx, policy)
+	if err != nil {
+		return err
+	}
+	stop := w.start(ctx)
+	for i := range n {
+		synctest.Wait()
+		if !after(t) || i == n-1 {
 			break
 		}
 		time.Sleep(syncPeriod / 2)
-		s.advance(time.Now().Add(syncPeriod / 2))
-		t.spec = s.workload.spec
+		had := w.spec
+		advance(i+1, time.Now().Add(syncPeriod/2))
+		if w.spec != had {
+			t.spec = w.spec
+		}
 		time.Sleep(syncPeriod / 2)
 	}
 	stop()
 	cancel()
 	<-ended
-	result.add(mismatch)
-	return result, nil
+	return nil
 }
 
 // twin is the cluster of a workload as our controller sees it.
