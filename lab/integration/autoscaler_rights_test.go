@@ -8,9 +8,13 @@ import (
 	"strings"
 	"testing"
 
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/plimsoll-k8s/plimsoll/manifests"
 )
 
 // testPrinting asks for the table that kubectl get wa prints.
@@ -115,18 +119,89 @@ subjects:
 	c.eventuallyCondition(t, namespace, "boats", "AbleToScale", metav1.ConditionTrue, "ReadyForNewScale")
 }
 
-// testNothingForbidden reads the whole audit log: but for the fleet's scale before it was granted, nothing was asked for in vain.
+// testNothingForbidden reads the whole audit log: but for the fleet's scale before it was granted nothing was asked for in vain, and
+// nothing is granted that is not used, or has a reason.
 func testNothingForbidden(t *testing.T, c *scalerLab) {
-	requests := c.requests(t, scalerAccount)
-	verbs := map[string]int{}
+	requests, used := c.requests(t, scalerAccount), map[string]int{}
 	for _, r := range requests {
-		if r.ResponseStatus.Code == http.StatusForbidden && r.ObjectRef.Resource != "fleets" {
+		switch {
+		case r.ResponseStatus.Code == http.StatusForbidden && r.ObjectRef.Resource != "fleets":
 			t.Errorf("forbidden: %s", r)
+		case r.ResponseStatus.Code < http.StatusBadRequest && r.ObjectRef.Resource != "":
+			used[r.right()]++
 		}
-		verbs[r.Verb+" "+r.ObjectRef.Resource+"/"+r.ObjectRef.Subresource]++
 	}
-	if verbs["update deployments/scale"] == 0 || verbs["update workloadautoscalers/status"] == 0 {
-		t.Errorf("the log has no update of a scale or of a status: it proves nothing; it has %v", verbs)
+	for _, right := range []string{"update apps/deployments/scale", "update autoscaling.plimsoll.dev/workloadautoscalers/status", "create coordination.k8s.io/leases"} {
+		if used[right] == 0 {
+			t.Errorf("nothing did %s: the log proves nothing", right)
+		}
 	}
-	t.Logf("%d requests: %v", len(requests), verbs)
+	t.Logf("%d requests: %v", len(requests), used)
+	if t.Failed() || used["list metrics.k8s.io/pods"] == 0 {
+		return // only some of the proofs have run
+	}
+	for _, right := range grantedRights(t) {
+		// Lists are streamed, as watches, but not by every API server.
+		streamed := strings.HasPrefix(right, "list ") && used[strings.Replace(right, "list ", "watch ", 1)] > 0
+		if used[right] == 0 && !streamed && unusedRights()[right] == "" {
+			t.Errorf("manifests/rbac/autoscaler.yaml grants %s, and nothing used it: take it away, or give the reason in unusedRights", right)
+		}
+	}
+}
+
+// unusedRights are those that these proofs do not use, and what they are for.
+func unusedRights() map[string]string {
+	const (
+		conflict = "to read again what somebody else has changed meanwhile"
+		noServer = "there is no such metrics API here"
+		asOthers = "as Deployments"
+	)
+	return map[string]string{
+		"get autoscaling.plimsoll.dev/workloadautoscalers": conflict,
+		"get apps/deployments/scale":                       conflict,
+		"get apps/replicasets/scale":                       asOthers,
+		"update apps/replicasets/scale":                    asOthers,
+		"get apps/statefulsets/scale":                      asOthers,
+		"update apps/statefulsets/scale":                   asOthers,
+		"get replicationcontrollers/scale":                 asOthers,
+		"update replicationcontrollers/scale":              asOthers,
+		"get custom.metrics.k8s.io/*":                      noServer,
+		"list custom.metrics.k8s.io/*":                     noServer,
+		"get external.metrics.k8s.io/*":                    noServer,
+		"list external.metrics.k8s.io/*":                   noServer,
+		"patch events.k8s.io/events":                       "to count an event that comes again",
+		"patch events":                                     "to count an event that comes again",
+	}
+}
+
+// right is what a role grants that allows the request.
+func (r request) right() string {
+	o := r.ObjectRef
+	return r.Verb + " " + strings.TrimPrefix(strings.TrimSuffix(o.APIGroup+"/"+o.Resource+"/"+o.Subresource, "/"), "/")
+}
+
+// grantedRights are all that manifests/rbac grants the autoscaler.
+func grantedRights(t *testing.T) []string {
+	t.Helper()
+	text, err := manifests.FS.ReadFile("rbac/autoscaler.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rights []string
+	for _, object := range decodeYAML(t, string(text)) {
+		var role rbacv1.ClusterRole // a Role has the same rules
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &role); err != nil {
+			t.Fatal(err)
+		}
+		for _, rule := range role.Rules {
+			for _, group := range rule.APIGroups {
+				for _, resource := range rule.Resources {
+					for _, verb := range rule.Verbs {
+						rights = append(rights, verb+" "+strings.TrimPrefix(group+"/"+resource, "/"))
+					}
+				}
+			}
+		}
+	}
+	return rights
 }

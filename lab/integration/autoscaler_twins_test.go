@@ -41,6 +41,9 @@ func twinLoad(elapsed time.Duration) float64 {
 	return 95
 }
 
+// eyes is what the recorder and a busy machine add to a moment.
+const eyes = 150 * time.Millisecond
+
 // twinSpecs are the same for both autoscalers, word for word. Their times are wall time.
 func twinSpecs() map[string]string {
 	const metrics = `
@@ -98,10 +101,11 @@ func testTwins(t *testing.T, c *scalerLab) {
 		if low, high := theirs.bounds(); low > 4 || high < 7 || len(theirs) < 4 {
 			t.Errorf("%s: the HorizontalPodAutoscaler went from %d to %d replicas in %d steps: that proves nothing", pair, low, high, len(theirs))
 		}
-		apart := max(theirs.apart(ours, scalerPeriod()), ours.apart(theirs, scalerPeriod()))
-		t.Logf("%s: at most %d replicas apart, shifted by %v\ntheirs %v\nours   %v", pair, apart, scalerPeriod(), theirs, ours)
+		shift := scalerPeriod() + eyes
+		apart := max(theirs.apart(ours, shift), ours.apart(theirs, shift))
+		t.Logf("%s: at most %d apart within %v, %d at the same moment\ntheirs %v\nours   %v", pair, apart, shift, max(theirs.apart(ours, 0), ours.apart(theirs, 0)), theirs, ours)
 		if apart > 1 {
-			t.Errorf("%s: the replicas are %d apart, want at most 1", pair, apart)
+			t.Errorf("%s: the replicas are %d apart, want at most 1 within a period", pair, apart)
 		}
 	}
 }
