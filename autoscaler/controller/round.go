@@ -71,6 +71,7 @@ func (c *Controller) round(ctx context.Context, keys []types.NamespacedName, who
 	start := c.Now()
 	if whole {
 		c.forget(keys)
+		defer c.writes.hold()()
 	}
 	var local, remote []*evaluation
 	var open sync.WaitGroup

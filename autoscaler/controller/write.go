@@ -38,7 +38,9 @@ type statusQueue struct {
 	refresh time.Duration
 	wake    chan struct{}
 
-	mu      sync.Mutex
+	mu sync.Mutex
+	// held is closed when writing may go on; nil if it is not held up.
+	held    chan struct{}
 	objects map[types.NamespacedName]*queued
 	urgent  []types.NamespacedName
 	usual   []types.NamespacedName
@@ -123,9 +125,51 @@ func (q *statusQueue) forget(there map[types.NamespacedName]bool) {
 	}
 }
 
+// A status waits no longer than this for a round to end.
+const longestHold = 5 * time.Second
+
+// hold has statuses wait until release, so that in a round, when everything is
+// asked and set at once, an API server that is busy is busy with that.
+func (q *statusQueue) hold() (release func()) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.held != nil {
+		return func() {} // by the round before, which is late
+	}
+	held := make(chan struct{})
+	q.held = held
+	end := sync.OnceFunc(func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.held = nil
+		close(held)
+	})
+	timer := time.AfterFunc(longestHold, end)
+	return func() {
+		timer.Stop()
+		end()
+	}
+}
+
+// waitWhileHeld reports whether there is anything left to do afterwards.
+func (q *statusQueue) waitWhileHeld(ctx context.Context) bool {
+	q.mu.Lock()
+	held := q.held
+	q.mu.Unlock()
+	if held == nil {
+		return ctx.Err() == nil
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-held:
+		return true
+	}
+}
+
 // run writes until ctx ends.
 func (q *statusQueue) run(ctx context.Context, w StatusWriter, m *Metrics) {
-	for {
+	for q.waitWhileHeld(ctx) {
 		key, o, next := q.take()
 		if next == nil {
 			select {

@@ -14,7 +14,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/plimsoll-k8s/plimsoll/autoscaler/metrics/source"
 	"github.com/plimsoll-k8s/plimsoll/pkg/apis/autoscaling/v1alpha1"
+	"github.com/plimsoll-k8s/plimsoll/pkg/scaling"
 )
 
 func TestAStatusIsWrittenOnlyWhenItSaysSomethingNew(t *testing.T) {
@@ -251,4 +253,34 @@ plimsoll_autoscaler_status_writes_total{result="gone"} 1
 			t.Errorf("the new object has the old one's status: %+v", s)
 		}
 	}, autoscaler("web"))
+}
+
+// TestStatusesWaitForTheEndOfARoundButNotForLong has a source that takes its time
+// with one object while another is decided on.
+func TestStatusesWaitForTheEndOfARoundButNotForLong(t *testing.T) {
+	for takes, want := range map[time.Duration]string{2 * time.Second: "2s", 14 * time.Second: "5s"} {
+		t.Run(takes.String(), func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				began := time.Now()
+				w.config.Sources["Own"] = sourceFunc{"Own", func(_ context.Context, queries []source.Query, answer func(int, scaling.Metric)) {
+					time.Sleep(takes)
+					for i := range queries {
+						answer(i, scaling.Metric{Value: 30})
+					}
+				}}
+				at := map[string]string{}
+				w.objects.hook(func(_ context.Context, wa *v1alpha1.WorkloadAutoscaler) error {
+					if at[wa.Name] == "" {
+						at[wa.Name] = time.Since(began).String()
+					}
+					return nil
+				})
+				w.start()
+				w.pass(takes + time.Second/2)
+				if at["web"] != want {
+					t.Errorf("the status was written after %s, want %s", at["web"], want)
+				}
+			}, autoscaler("web"), edited("slow", custom("Own")))
+		})
+	}
 }
