@@ -68,6 +68,22 @@ func testRights(t *testing.T, c *scalerLab) {
 		t.Error("the audit log has no update of the scale subresource by the ServiceAccount")
 	}
 
+	eventually(t, "an event says so", func(ctx context.Context) (bool, string, error) {
+		list, err := c.Client.EventsV1().Events(namespace).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return false, "", err
+		}
+		said := ""
+		for i := range list.Items {
+			e := &list.Items[i]
+			said += fmt.Sprintf("%s %s %s: %s; ", e.Type, e.Reason, e.Regarding.Kind, e.Note)
+			if e.Reason == "SuccessfulRescale" && e.Regarding.Kind == "WorkloadAutoscaler" && e.Regarding.Name == "shop" && strings.Contains(e.Note, "5") {
+				return true, said, nil
+			}
+		}
+		return false, said, nil
+	})
+
 	c.define(t, "example.com", "v1", "Fleet", "fleets",
 		"subresources: {status: {}, scale: {specReplicasPath: .spec.replicas, statusReplicasPath: .status.replicas, labelSelectorPath: .status.selector}}")
 	fleet := decodeYAML(t, "{apiVersion: example.com/v1, kind: Fleet, metadata: {namespace: rights, name: boats}, spec: {replicas: 1}}")[0]

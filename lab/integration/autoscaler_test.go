@@ -85,6 +85,7 @@ func TestAutoscaler(t *testing.T) {
 		{"the scale subresource is written with the rights that are shipped, and no others", testRights},
 		{"bad input is refused by field, and holds up no other", testBadInput},
 		{"a rival on the same target is named, and nothing is done until it is gone", testRivals},
+		{"the modes say, or do, or neither", testModes},
 		{"Prometheus is read per pod, merged and within the namespace", testPrometheusMetrics},
 		{"a workload goes to zero and back by a query", testZero},
 		{"twins under the HorizontalPodAutoscaler and ours have the same replicas", testTwins},
