@@ -152,22 +152,38 @@ func (c *Controller) Run(ctx context.Context) error {
 			all.Go(func() { c.writes.run(ctx, c.Statuses, c.Metrics) })
 		}
 	}
+	first := c.Now()
 	ticker := time.NewTicker(c.Period)
 	defer ticker.Stop()
 	c.forgetChanges() // the first round has them all
-	all.Go(func() { c.round(ctx, c.Objects.Keys(), true) })
+	all.Go(func() { c.round(ctx, first, c.Objects.Keys(), true) })
 	for {
 		select {
 		case <-ctx.Done():
 			all.Wait()
 			return nil
 		case <-ticker.C:
-			all.Go(func() { c.round(ctx, c.Objects.Keys(), true) })
+			now := due(first, c.Now(), c.Period)
+			all.Go(func() { c.round(ctx, now, c.Objects.Keys(), true) })
 		case key := <-c.changed:
 			keys := c.gather(ctx, key)
-			all.Go(func() { c.round(ctx, keys, false) })
+			all.Go(func() { c.round(ctx, c.Now(), keys, false) })
 		}
 	}
+}
+
+// due is when the round that begins at the time now was due: a whole number of
+// periods after the first. Rounds begin a little late, now more and now less, and
+// rates and windows tend to be whole numbers of periods, as those of 15 s are: by
+// the clock alone it would be chance whether they have ended, and cost a whole
+// period if not. A round that is very late is as late as it is.
+func due(first, now time.Time, period time.Duration) time.Time {
+	since := now.Sub(first)
+	late := since - since.Round(period)
+	if late.Abs() > period/4 {
+		return now
+	}
+	return now.Add(-late) // not from first: over days, clocks are set
 }
 
 // forgetChanges empties the queue of changed objects.

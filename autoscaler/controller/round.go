@@ -67,8 +67,7 @@ func (e *evaluation) rescaled() bool { return e.applied != e.current() }
 
 // round evaluates objects, those whose workloads are read without a request
 // first.
-func (c *Controller) round(ctx context.Context, keys []types.NamespacedName, whole bool) {
-	start := c.Now()
+func (c *Controller) round(ctx context.Context, now time.Time, keys []types.NamespacedName, whole bool) {
 	if whole {
 		c.forget(keys)
 		defer c.writes.hold()()
@@ -76,12 +75,12 @@ func (c *Controller) round(ctx context.Context, keys []types.NamespacedName, who
 	var local, remote []*evaluation
 	var open sync.WaitGroup
 	for _, key := range keys {
-		wa, o := c.take(key, start)
+		wa, o := c.take(key, now)
 		if o == nil {
 			continue
 		}
 		open.Add(1)
-		e := &evaluation{key: key, wa: wa, obj: o, now: start, done: open.Done}
+		e := &evaluation{key: key, wa: wa, obj: o, now: now, done: open.Done}
 		if o.compiled.invalid != nil || c.Workloads.IsLocal(wa.Spec.ScaleTargetRef) {
 			local = append(local, e)
 		} else {
@@ -92,7 +91,7 @@ func (c *Controller) round(ctx context.Context, keys []types.NamespacedName, who
 	open.Go(func() { c.batch(ctx, remote, c.Workers) })
 	open.Wait()
 	if whole {
-		c.Metrics.round.Observe(c.Now().Sub(start).Seconds())
+		c.Metrics.round.Observe(c.Now().Sub(now).Seconds())
 	}
 }
 
