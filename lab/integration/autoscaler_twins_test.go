@@ -68,7 +68,9 @@ func twinSpecs() map[string]string {
 }
 
 // testTwins lets the HorizontalPodAutoscaler controller and ours each scale a Deployment under the same load with the same spec. Their
-// replicas agree within one sync period and one replica at every moment.
+// replicas agree within one sync period and one replica at every moment, but for the shift of the two loops, of up to a period: each
+// begins its periods when it likes, and the HorizontalPodAutoscaler's are a little longer than ours, since it counts them from the end of
+// one sync to the beginning of the next.
 func testTwins(t *testing.T, c *scalerLab) {
 	const namespace = "twins"
 	c.namespace(t, namespace)
@@ -101,11 +103,14 @@ func testTwins(t *testing.T, c *scalerLab) {
 		if low, high := theirs.bounds(); low > 4 || high < 7 || len(theirs) < 4 {
 			t.Errorf("%s: the HorizontalPodAutoscaler went from %d to %d replicas in %d steps: that proves nothing", pair, low, high, len(theirs))
 		}
-		shift := scalerPeriod() + eyes
-		apart := max(theirs.apart(ours, shift), ours.apart(theirs, shift))
-		t.Logf("%s: at most %d apart within %v, %d at the same moment\ntheirs %v\nours   %v", pair, apart, shift, max(theirs.apart(ours, 0), ours.apart(theirs, 0)), theirs, ours)
-		if apart > 1 {
-			t.Errorf("%s: the replicas are %d apart, want at most 1 within a period", pair, apart)
+		const agreed = 1 // replica
+		needed := time.Duration(0)
+		for needed < time.Minute && max(theirs.apart(ours, needed), ours.apart(theirs, needed)) > agreed {
+			needed += 10 * time.Millisecond
+		}
+		t.Logf("%s: at most %d replica apart within %v, a period is %v\ntheirs %v\nours   %v", pair, agreed, needed, scalerPeriod(), theirs, ours)
+		if most := 2*scalerPeriod() + eyes; needed > most {
+			t.Errorf("%s: the replicas agree within %v, want %v: a period, and another by which the two loops are shifted", pair, needed, most)
 		}
 	}
 }
