@@ -34,7 +34,7 @@ func (d DomainID) IsZero() bool { return d == DomainID{} }
 // domain has the node's name, and it lies in the narrowest domain that is known.
 type Tree struct {
 	levels []Level
-	places sync.Map // node name to *place, read without a lock
+	places *places // of the nodes; written under mu
 	// version counts the domains that came and went.
 	version atomic.Uint64
 
@@ -42,11 +42,6 @@ type Tree struct {
 	nodes  map[string]*node
 	tables []table // by level
 	moves  moves
-}
-
-// place is where a node is. It never changes.
-type place struct {
-	path []DomainID // by level; zero where there is no domain
 }
 
 // node is a node as it is labelled.
@@ -82,7 +77,7 @@ type step struct {
 // NewTree returns a tree without nodes. Levels are the widest first and pass
 // ValidateLevels.
 func NewTree(levels []Level) *Tree {
-	t := &Tree{levels: slices.Clone(levels), nodes: map[string]*node{}, tables: make([]table, len(levels))}
+	t := &Tree{levels: slices.Clone(levels), places: newPlaces(), nodes: map[string]*node{}, tables: make([]table, len(levels))}
 	for i := range t.tables {
 		t.tables[i].byPath = map[step]*domain{}
 		t.tables[i].byValue = map[string][]*domain{}
@@ -116,7 +111,7 @@ func (t *Tree) SetNode(name string, labels map[string]string) bool {
 		t.leave(was) // after entering, so that a domain of both keeps its id
 	}
 	t.nodes[name] = is
-	t.places.Store(name, placeOf(is))
+	t.places.set(name, is.path())
 	return true
 }
 
@@ -129,7 +124,7 @@ func (t *Tree) RemoveNode(name string) bool {
 		return false
 	}
 	delete(t.nodes, name)
-	t.places.Delete(name)
+	t.places.remove(name)
 	t.leave(was)
 	return true
 }
@@ -138,25 +133,17 @@ func (t *Tree) RemoveNode(name string) bool {
 // returns the longer slice; it appends nothing for a node that is not known. It
 // takes no lock, and allocates nothing where the slice has room.
 func (t *Tree) Path(node string, into []DomainID) []DomainID {
-	return append(into, t.pathOf(node)...)
+	return append(into, t.places.find(node)...)
 }
 
 // At returns the domain of a node at a level, zero where it has none. It takes no
 // lock and allocates nothing.
 func (t *Tree) At(node string, level int) DomainID {
-	path := t.pathOf(node)
+	path := t.places.find(node)
 	if level < 0 || level >= len(path) {
 		return DomainID{}
 	}
 	return path[level]
-}
-
-// pathOf returns the path of a node that is not to be changed, nil for none.
-func (t *Tree) pathOf(name string) []DomainID {
-	if found, ok := t.places.Load(name); ok {
-		return found.(*place).path
-	}
-	return nil
 }
 
 // read tells a node's values by level, empty where it has no domain.
@@ -269,14 +256,15 @@ func (t *Tree) find(id DomainID) *domain {
 	return byIndex[id.Index]
 }
 
-func placeOf(n *node) *place {
+// path returns the ids of a node's domains, zero where there is none.
+func (n *node) path() []DomainID {
 	path := make([]DomainID, len(n.domains))
 	for i, d := range n.domains {
 		if d != nil {
 			path[i] = d.id
 		}
 	}
-	return &place{path}
+	return path
 }
 
 // path prints the values from the root, as in "eu/eu-a/12/node-7". A level that
