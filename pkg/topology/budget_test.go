@@ -57,7 +57,7 @@ func TestBudgetOf(t *testing.T) {
 		},
 		"maxUnavailable is the budget where the topology allows": {
 			topology.BudgetInput{Replicas: 6, Domains: domains(1, 3, 10, 1000), MaxUnavailable: number(2)},
-			[]int32{6, 2, 2, 2}, "host 2 of 6: what the PodDisruptionBudget lets be unavailable",
+			[]int32{6, 2, 2, 2}, "zone 2 of 6: what the PodDisruptionBudget lets be unavailable; region",
 		},
 		"maxUnavailable that zones cannot keep leaves them even": {
 			topology.BudgetInput{Replicas: 30, Domains: domains(1, 3, 10, 1000), MaxUnavailable: number(1)},
@@ -234,6 +234,33 @@ func TestLeastMaximumIsTheLeast(t *testing.T) {
 			t.Fatalf("%d where they do not fit, want the largest", got)
 		}
 	})
+}
+
+func TestMostWithin(t *testing.T) {
+	tree := topology.NewTree(topology.DefaultLevels())
+	var paths [][]topology.DomainID
+	for _, path := range []string{"eu/a/1/h1", "eu/a/1/h2", "eu/a/2/h3", "eu/b/-/h4", "-/-/-/h5", "-/-/-/h6"} {
+		tree.SetNode(path[len(path)-2:], labels(path))
+		paths = append(paths, tree.Path(path[len(path)-2:], nil))
+	}
+	roomy := []int32{9, 9, 9, 9, 9, 9}
+	tests := map[string]struct {
+		budgets, capacities []int32
+		want                int64
+	}{
+		"hosts alone":                         {[]int32{99, 99, 99, 2}, roomy, 12},
+		"capacities that are less":            {[]int32{99, 99, 99, 2}, []int32{1, 0, 9, 9, 9, -9}, 7},
+		"racks, of which three hosts are out": {[]int32{99, 99, 3, 2}, roomy, 11},
+		"zones, of which two hosts are out":   {[]int32{99, 3, 3, 2}, roomy, 9},
+		"a region and two hosts outside":      {[]int32{4, 3, 3, 2}, roomy, 8},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := topology.MostWithin(test.budgets, paths, test.capacities); got != test.want {
+				t.Errorf("%d replicas, want %d", got, test.want)
+			}
+		})
+	}
 }
 
 // mostByTrying places replicas one by one, trying all nodes: the truth for few.

@@ -38,13 +38,13 @@ func TestDetect(t *testing.T) {
 			want:  []topology.Level{{"region", region}, {"zone", zone}, {"host", "kubernetes.io/hostname"}},
 			found: []topology.Candidate{{region, 1, 1, ""}, {zone, 1, 1, ""}, {csi, 1, 1, "it makes the same domains as " + zone}, {"kubernetes.io/hostname", 1, 1, ""}},
 		},
-		"racks below rows below zones, one node without": {
+		"racks below rows below zones, some labels missing": {
 			nodes: []topology.NodeLabels{
 				node("n1", zone, "a", row, "r1", unique, "k1"), node("n2", zone, "a", row, "r2", unique, "k2"),
-				node("n3", zone, "b", row, "r3", unique, "k3"), node("n4", zone, "b", row, "r3", unique, "k4"), node("n5"),
+				node("n3", zone, "b", row, "r3", unique, "k3"), node("n4", zone, "b", row, "r3", unique, "k4"), node("n5"), node("n6", unique, "k1"),
 			},
 			want:  []topology.Level{{"zone", zone}, {"row", row}, {"rack", unique}, {"host", "kubernetes.io/hostname"}},
-			found: []topology.Candidate{{zone, 2, 4, ""}, {row, 3, 4, ""}, {unique, 4, 4, ""}, {"kubernetes.io/hostname", 5, 5, ""}},
+			found: []topology.Candidate{{zone, 2, 4, ""}, {row, 3, 4, ""}, {unique, 4, 5, ""}, {"kubernetes.io/hostname", 6, 6, ""}},
 		},
 		"rack numbers that begin anew contradict, with an example": {
 			nodes: []topology.NodeLabels{

@@ -26,10 +26,10 @@ func TestBetween(t *testing.T) {
 		{Level: "zone", From: "eu/b", To: "eu/a", Milliseconds: 0.6}, // the same once more
 		{Level: "zone", From: "eu/a", To: "eu/a", Milliseconds: 0.2}, // height 2
 		{Level: "rack", From: "eu/a/1", To: "eu/a/2", Milliseconds: 0.1},
-		{Level: "region", From: "eu", To: "us", Milliseconds: 90},        // height 4
-		{Level: "host", From: "eu/a/1/h1", To: "eu/a/1/h1"},              // height 0
-		{Level: "zone", From: "eu/a", To: "eu/gone", Milliseconds: 0.6},  // height 3
-		{Level: "rack", From: "eu/b/1", To: "eu/b/1", Milliseconds: 0.1}, // height 1
+		{Level: "region", From: "eu", To: "us", Milliseconds: 90},               // height 4
+		{Level: "host", From: "eu/a/1/h1", To: "eu/a/1/h1", Milliseconds: 0.05}, // height 0
+		{Level: "zone", From: "eu/a", To: "eu/gone", Milliseconds: 0.6},         // height 3
+		{Level: "rack", From: "eu/b/1", To: "eu/b/1", Milliseconds: 0.1},        // height 1
 	}
 	unit := (0.6 + 0.2 + 0.1 + 90 + 0.6 + 0.1) / (3 + 2 + 2 + 4 + 3 + 1)
 	tests := map[string]struct {
@@ -41,7 +41,7 @@ func TestBetween(t *testing.T) {
 		"a pair within one rack falls to its level": {"h1", "h2", unit},
 		"a pair of zones that is missing":           {"h1", "h5", 3 * unit},
 		"regions stand for all below":               {"h4", "h6", 90},
-		"a host with itself":                        {"h1", "h1", 0},
+		"a host with itself":                        {"h1", "h1", 0.05},
 		"a host with itself that is missing":        {"h5", "h5", 0},
 		"a node without rack has its zone's":        {"h1", "h7", 0.2},
 		"a node that is not known is far":           {"h1", "none", 4 * unit},
@@ -66,6 +66,26 @@ func TestBetween(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{`zone "eu/gone"`}, latencies.Unknown(tree)); diff != "" {
 		t.Errorf("unknown domains (-want +got):\n%s", diff)
+	}
+}
+
+func TestPathsWithoutRegionsAreOfTheirLevel(t *testing.T) {
+	tree := topology.NewTree(topology.DefaultLevels())
+	for _, path := range []string{"-/a/1/h1", "-/a/2/h2", "-/b/1/h3", "-/c/1/h4"} {
+		tree.SetNode(path[len(path)-2:], labels(path))
+	}
+	latencies, errs := topology.NewLatencies(topology.DefaultLevels(), []topology.Latency{
+		{Level: "zone", From: "a", To: "b", Milliseconds: 8},     // height 4: nothing is common
+		{Level: "rack", From: "a/1", To: "a/2", Milliseconds: 1}, // height 2
+	}, field.NewPath("latencies"))
+	if len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	d := latencies.Resolve(tree)
+	for node, want := range map[string]float64{"h1": 0, "h2": 1, "h3": 8, "h4": 4 * 9.0 / 6} {
+		if got := d.Between(tree.Path("h1", nil), tree.Path(node, nil)); got != want {
+			t.Errorf("h1 and %s are %v apart, want %v", node, got, want)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/types"
 	"pgregory.net/rapid"
 )
 
@@ -32,6 +33,22 @@ func TestPlacesFindWhatAMapFinds(t *testing.T) {
 			t.Fatalf("%d live, %d used of %d slots, want %d live", p.live, p.used, slots, len(want))
 		}
 	})
+}
+
+func TestNodesThatAreGoneAndHoldNothingAreForgotten(t *testing.T) {
+	r := NewReplicas(NewTree(DefaultLevels()))
+	for i := range 100 {
+		name := fmt.Sprint(i)
+		r.SetNode(name, nil)
+		r.Add(Replica{UID: types.UID(name), Node: name, State: Live, Keys: []Key{SelectedBy("all")}})
+		r.Add(Replica{UID: types.UID(name + " elsewhere"), Node: name + " elsewhere", State: Live, Keys: []Key{SelectedBy("all")}})
+		r.RemoveNode(name)
+		r.Remove(types.UID(name))
+		r.Remove(types.UID(name + " elsewhere"))
+	}
+	if len(r.nodes) != 0 || len(r.groups) != 0 || len(r.pods) != 0 || r.tree.Nodes() != 0 {
+		t.Errorf("left are %d nodes, %d groups, %d pods, %d nodes of the tree", len(r.nodes), len(r.groups), len(r.pods), r.tree.Nodes())
+	}
 }
 
 // A node that is there all the time is found at any time, while others come and go.
@@ -63,7 +80,7 @@ func TestPlacesAreReadWhileTheyChange(t *testing.T) {
 	}
 	close(done)
 	readers.Wait()
-	if p.live != 51 {
-		t.Errorf("%d nodes, want 51", p.live)
+	if slots := len(p.table.Load().slots); p.live != 51 || 2*p.used > slots {
+		t.Errorf("%d nodes and %d of %d slots used, want 51 and at most half", p.live, p.used, slots)
 	}
 }

@@ -126,6 +126,13 @@ func TestReplicasAreCountedInTheirDomains(t *testing.T) {
 			r.Add(live("2", "n2", cart))
 			r.SetNode("n1", labels("eu/b/1/n1"))
 		}, "2 live, 2 current; eu 2/2/0; eu/a 1/1/0; eu/b 1/1/0; eu/a/1 1/1/0; eu/b/1 1/1/0; eu/a/1/n2 1/1/0; eu/b/1/n1 1/1/0"},
+		"a node of several pods, of which the middle one goes, takes the others along": {func(r *topology.Replicas) {
+			r.Add(live("1", "n1", cart))
+			r.Add(live("2", "n1", cart))
+			r.Add(live("3", "n1", cart))
+			r.Remove("2")
+			r.SetNode("n1", labels("eu/b/1/n1"))
+		}, "2 live, 2 current; eu 2/2/0; eu/b 2/2/0; eu/b/1 2/2/0; eu/b/1/n1 2/2/0"},
 		"a pod that is being deleted is no replica, but there": {func(r *topology.Replicas) {
 			r.Add(live("1", "n1", cart))
 			r.Add(topology.Replica{UID: "1", Node: "n1", State: topology.Leaving, Revision: "new", Keys: []topology.Key{cart}})
@@ -139,6 +146,10 @@ func TestReplicasAreCountedInTheirDomains(t *testing.T) {
 			r.Add(topology.Replica{UID: "2", Node: "n1", State: topology.Live, Revision: "old", Keys: []topology.Key{cart}})
 			r.Add(topology.Replica{UID: "3", Node: "n3", State: topology.Live, Revision: "old", Keys: []topology.Key{cart}})
 		}, "3 live, 1 current; eu 3/1/0; eu/a 2/1/0; eu/b 1/0/0; eu/a/1 2/1/0; eu/a/1/n1 2/1/0; eu/b//n3 1/0/0"},
+		"a pod that is labelled with another revision counts there": {func(r *topology.Replicas) {
+			r.Add(topology.Replica{UID: "1", Node: "n3", State: topology.Live, Revision: "old", Keys: []topology.Key{cart}})
+			r.Add(live("1", "n3", cart))
+		}, "1 live, 1 current; eu 1/1/0; eu/b 1/1/0; eu/b//n3 1/1/0"},
 		"a reserved pod counts": {func(r *topology.Replicas) {
 			r.Reserve(live("1", "n3", cart))
 		}, "1 live, 1 current; eu 1/1/0; eu/b 1/1/0; eu/b//n3 1/1/0"},
@@ -205,6 +216,28 @@ func TestNewReplicasKnowsTheNodesOfItsTree(t *testing.T) {
 	r.Add(live("1", "n1", cart))
 	if got, want := counts(r, cart, "new"), "1 live, 1 current; eu 1/1/0; eu/a 1/1/0; eu/a/1 1/1/0; eu/a/1/n1 1/1/0"; got != want || r.Tree() != tree {
 		t.Errorf("counts %s, want %s", got, want)
+	}
+}
+
+// A node that changes in the tree alone leaves its pods where they were, which
+// are then domains that are gone: they are not taken for those that have come.
+func TestCountsInADomainThatIsGoneAreNotThoseOfItsSuccessor(t *testing.T) {
+	r := newReplicas()
+	r.Add(live("1", "n3", cart))
+	gone := r.Tree().At("n3", zone)
+	r.Tree().RemoveNode("n3")
+	r.SetNode("n4", labels("eu/c/-/n4"))
+	r.Add(live("2", "n4", cart))
+	r.Add(live("3", "n4", cart))
+	is, v := r.Tree().At("n4", zone), r.View(cart, "new")
+	if is.Index != gone.Index || v.At(zone, gone) != 1 || v.At(zone, is) != 2 {
+		t.Errorf("%+v has %d, %+v has %d, want 1 and 2", gone, v.At(zone, gone), is, v.At(zone, is))
+	}
+	r.RemoveNode("n3")
+	r.SetNode("n3", labels("eu/c/-/n3"))
+	v = r.View(cart, "new")
+	if v.At(zone, gone) != 0 || v.At(zone, is) != 3 {
+		t.Errorf("after the node has come through it: %d and %d, want 0 and 3", v.At(zone, gone), v.At(zone, is))
 	}
 }
 
