@@ -24,15 +24,15 @@ import (
 
 // options are the flags.
 type options struct {
-	sizes                  []int
-	controllers            []contender
-	periods, warmUp        int
-	period                 time.Duration
-	seed                   uint64
-	out, dir, log          string
-	profiles               string
-	programs               string
-	decision, differential bool
+	sizes           []int
+	controllers     []contender
+	periods, warmUp int
+	period          time.Duration
+	seed            uint64
+	out, dir, log   string
+	profiles        string
+	programs        string
+	decision        bool
 }
 
 func main() {
@@ -59,8 +59,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	defer log.Close() //nolint:errcheck // what it lacks then, nobody waits for
 	quiet.Redirect(log)
 	results, err := measureAll(ctx, o, log, stdout)
-	tests, testsErr := measureTests(ctx, o)
-	return errors.Join(err, testsErr, report(o, args, results, tests, stdout))
+	decision, decisionErr := measureDecision(ctx, o)
+	return errors.Join(err, decisionErr, report(o, args, results, decision, stdout))
 }
 
 func parseFlags(args []string, stderr io.Writer) (options, error) {
@@ -79,7 +79,6 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 	set.StringVar(&o.profiles, "profiles", "", "folder for CPU and heap profiles of the controllers while they are measured. Empty for none")
 	set.StringVar(&o.programs, "programs", "", "folder of the programs that run the controllers. Empty for this program's own")
 	set.BoolVar(&o.decision, "decision", true, "also run the benchmark of a decision in "+decisionPackage)
-	set.BoolVar(&o.differential, "differential", true, "also compare 100,000 decisions and 1,000 histories of an hour with upstream's, in "+differentialPackage)
 	if err := set.Parse(args); err != nil {
 		return o, err
 	}

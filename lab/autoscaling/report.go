@@ -46,8 +46,6 @@ func targets() map[string]string {
 		"scale.5000.plimsoll.cores":        "1",
 		"scale.5000.plimsoll.rss_mb":       "400",
 		"decision.ns":                      "5000",
-		"differential.equal":               "100000",
-		"differential.histories_equal":     "1000",
 	}
 }
 
@@ -65,8 +63,8 @@ func printResult(out io.Writer, o options, r result) {
 }
 
 // report merges what was measured into the file of results.
-func report(o options, args []string, results []result, tests map[string][]figure, stdout io.Writer) error {
-	if o.out == "" || len(results)+len(tests) == 0 {
+func report(o options, args []string, results []result, decision []figure, stdout io.Writer) error {
+	if o.out == "" || len(results)+len(decision) == 0 {
 		return nil
 	}
 	f, err := figures.Read(o.out, []string{"figure", "value", "unit", "target", "better"})
@@ -79,9 +77,9 @@ func report(o options, args []string, results []result, tests map[string][]figur
 			provenance(args), r.serverCores, r.foreignCores)
 		replace(&f, prefix, r.figures())
 	}
-	for topic, measured := range tests {
-		f.Comments[topic] = provenance(args)
-		replace(&f, topic+".", measured)
+	if len(decision) > 0 {
+		f.Comments["decision"] = provenance(args)
+		replace(&f, "decision.", decision)
 	}
 	addRatios(&f)
 	if err := f.Write(o.out, byName); err != nil {

@@ -26,7 +26,7 @@ func TestTheFileKeepsWhatWasNotMeasuredAnew(t *testing.T) {
 		t.Fatal(err)
 	}
 	both[1].n = 100
-	if err := report(o, []string{"-n", "100"}, both[1:], map[string][]figure{"decision": {{"decision.ns", 1234.6, "ns", "lower"}}}, &strings.Builder{}); err != nil {
+	if err := report(o, []string{"-n", "100"}, both[1:], []figure{{"decision.ns", 1234.6, "ns", "lower"}}, &strings.Builder{}); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(out)
