@@ -34,7 +34,7 @@ func record(t *testing.T, measured map[string]int) {
 	}
 	var lines [][]string
 	for _, name := range slices.Sorted(maps.Keys(measured)) {
-		lines = append(lines, []string{"differential." + name, fmt.Sprint(measured[name]), "", targets[name], "higher"})
+		lines = append(lines, []string{"differential." + name, fmt.Sprint(measured[name]), "count", targets[name], "higher"})
 	}
 	f.Comments["differential"] = fmt.Sprintf("%s, %d cores, %s, go test ./bench/hpa -args %s",
 		time.Now().Format(time.DateOnly), runtime.NumCPU(), runtime.Version(), ownArguments())
