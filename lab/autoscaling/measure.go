@@ -109,6 +109,7 @@ func (l *lab) watch(ctx context.Context, o options, c contender, p *process) (re
 	}
 	r := compare(before, after, o.period)
 	r.residentMB = max(most, after.child.residentBytes) / 1e6
+	r.peakMB = max(r.peakMB, r.residentMB) // the kernel counts by threads, and adds up now and then
 	return r, nil
 }
 
